@@ -1,0 +1,1 @@
+"""Shared state: the room model and the copy of it that an instance owns."""
