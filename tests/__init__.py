@@ -1,0 +1,1 @@
+"""The promises of AuraLink; the folders mirror the packages, support/ holds what several tests share."""

@@ -1,0 +1,1 @@
+"""Calls between real browsers and other real clients, through a real server."""

@@ -1,0 +1,1 @@
+"""What tests share: real servers and browsers, a bad network, and a clock that stands still."""

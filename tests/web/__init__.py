@@ -1,0 +1,1 @@
+"""Promises of the browser client and of the demo page."""
