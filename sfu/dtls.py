@@ -1,0 +1,143 @@
+"""The DTLS handshake that yields SRTP keys: the only file that imports aiortc, whose media classes are not used.
+
+aiortc's RTCDtlsTransport touches its ICE transport through `role`, `state`, `_recv` and `_send` only, so a small
+object with these four serves it. That corner is private: the minor version is pinned, and a test holds it to this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from aiortc import rtcdtlstransport as aiortc_dtls
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AEAD_AES_256_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+)
+
+from .srtp import Keys
+
+# The server takes the first profile of its own list that the client offers; GCM is three times as fast here.
+_PROFILES = [SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80]
+FINGERPRINT_ALGORITHMS = frozenset(aiortc_dtls.X509_DIGEST_ALGORITHMS)
+
+# A handshake has a dozen datagrams and afterwards there is at most an alert; what comes beyond that is dropped.
+_QUEUE_DATAGRAMS = 32
+
+
+class DtlsError(Exception):
+    """The handshake failed: wrong fingerprint, no common parameters, or the other side gave up."""
+
+
+class Certificate:
+    """The key and self-signed certificate of one process, shared by its peers."""
+
+    def __init__(self) -> None:
+        self._certificate = RTCCertificate.generateCertificate()
+        fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
+        self.fingerprint: tuple[str, str] = ("sha-256", fingerprints["sha-256"])
+
+
+class DtlsEndpoint:
+    """One end of one DTLS association over datagrams that the caller moves.
+
+    `send` is called with each outgoing datagram; `on_close` once, when the other side closes or the association
+    breaks after a handshake that succeeded.
+    """
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        role: Literal["client", "server"],
+        send: Callable[[bytes], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._pipe = _Pipe(send, "controlled" if role == "client" else "controlling")
+        self._transport = _Transport(self._pipe, [certificate._certificate])
+        self._transport._set_role(role)
+        self._on_close = on_close
+
+    def feed(self, datagram: bytes) -> None:
+        """Hand over an incoming datagram whose first byte says DTLS."""
+        self._pipe.feed(datagram)
+
+    async def handshake(self, fingerprints: Sequence[tuple[str, str]]) -> Keys:
+        """Run the handshake and return the SRTP keys. Raises DtlsError.
+
+        `fingerprints` are (algorithm, value) from the peer's SDP; its certificate must match them (RFC 8122).
+        """
+        remote = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
+        await self._transport.start(remote)
+        if self._transport.keys is None or self._transport.state != "connected":
+            raise DtlsError("handshake failed or fingerprint mismatch")
+        self._transport.on("statechange", self._state_changed)
+        return self._transport.keys
+
+    async def close(self) -> None:
+        """Send close_notify and end. May be called more than once, and during a handshake that was cancelled."""
+        self._transport.remove_all_listeners()
+        pump = self._transport._task
+        await self._transport.stop()
+        self._pipe.close()
+        if pump is not None:
+            await asyncio.gather(pump, return_exceptions=True)
+
+    def _state_changed(self) -> None:
+        if self._transport.state == "closed":
+            self._on_close()
+
+
+class _Transport(RTCDtlsTransport):
+    """Keeps the exported keys instead of making libsrtp sessions of its own."""
+
+    def __init__(self, pipe: _Pipe, certificates: list[RTCCertificate]) -> None:
+        super().__init__(pipe, certificates)  # type: ignore[arg-type]  # the duck type described above
+        self._srtp_profiles = _PROFILES
+        self.keys: Keys | None = None
+
+    def _setup_srtp(self) -> None:
+        selected = self._ssl.get_selected_srtp_profile() if self._ssl else b""
+        profile = next((p for p in _PROFILES if p.openssl_profile == selected), None)
+        if profile is None or self._ssl is None:
+            self._set_state(aiortc_dtls.State.FAILED)
+            return
+        # RFC 5764 section 4.2: client key, server key, client salt, server salt.
+        size = 2 * (profile.key_length + profile.salt_length)
+        material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", size)
+        client, server = (profile.get_key_and_salt(material, side) for side in (0, 1))
+        outbound, inbound = (server, client) if self._role == "server" else (client, server)
+        self.keys = Keys(profile.openssl_profile.decode(), outbound, inbound)
+
+
+class _Pipe:
+    """What aiortc takes for an ICE transport: a bounded queue in, a function out."""
+
+    state = "completed"
+
+    def __init__(self, send: Callable[[bytes], None], role: str) -> None:
+        self.role = role
+        self._send_datagram = send
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_DATAGRAMS)
+        self._closed = False
+
+    def feed(self, datagram: bytes) -> None:
+        if not self._queue.full():
+            self._queue.put_nowait(datagram)
+
+    def close(self) -> None:
+        self._closed = True
+
+    async def _recv(self) -> bytes:
+        if self._closed:
+            raise ConnectionError
+        return await self._queue.get()
+
+    async def _send(self, data: bytes) -> None:
+        if not self._closed:
+            self._send_datagram(data)
