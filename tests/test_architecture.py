@@ -1,0 +1,133 @@
+"""The house rules that no linter knows: pure modules, short files, a sentence on top, no traces of one machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("signalling", "sfu", "state", "turn_probe", "loadtest")
+
+# Every module is pure unless it is named here: bytes, events and `now` go in, values come out. A shell moves them
+# between the world and the pure modules. Tests of pure modules need no network, no clock and no luck.
+SHELLS = {
+    "signalling.app",
+    "signalling.cli",
+    "signalling.http",
+    "signalling.metrics",
+    "signalling.server",
+    "signalling.websocket",
+    "sfu.dtls",
+    "sfu.engine",
+    "sfu.udp",
+    "turn_probe.cli",
+}
+IMPURE = {
+    *(
+        "asyncio",
+        "concurrent",
+        "logging",
+        "multiprocessing",
+        "os",
+        "random",
+        "secrets",
+        "select",
+        "selectors",
+        "signal",
+    ),
+    *("socket", "ssl", "subprocess", "threading", "time", "uuid"),
+    *("aiortc", "httptools", "prometheus_client", "pybreaker", "redis", "starlette", "uvicorn", "uvloop", "websockets"),
+}
+MAX_LINES = 400
+LONGER = {"signalling.messages": 500}  # a list of models, read by looking up
+
+
+def modules(*packages: str) -> list[str]:
+    """The dotted names of all modules of ours in `packages`."""
+    files = (file for package in packages for file in (ROOT / package).rglob("*.py"))
+    return sorted(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files)
+
+
+def source_of(module: str) -> Path:
+    """The file that holds `module`."""
+    folder = ROOT.joinpath(*module.split("."))
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Everything that `module` imports, as absolute dotted names; both `a` and `a.b` for `from a import b`."""
+    file = source_of(module)
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def tracked_files() -> list[Path]:
+    """The files that belong to the project, as git knows them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in modules("signalling", "sfu", "state", "turn_probe") if name not in SHELLS]
+)
+def test_a_pure_module_imports_neither_the_world_nor_a_shell(module: str) -> None:
+    found = {name for name in imports_of(module) if name.split(".")[0] in IMPURE or name in SHELLS}
+    assert not found, f"{module} is pure but imports {', '.join(sorted(found))}; is it a shell?"
+
+
+def test_every_shell_that_is_named_exists() -> None:
+    assert sorted(SHELLS - set(modules(*PACKAGES))) == []
+
+
+@pytest.mark.parametrize("module", modules(*PACKAGES, "tests"))
+def test_a_module_begins_with_one_true_sentence(module: str) -> None:
+    docstring = ast.get_docstring(ast.parse(source_of(module).read_text()))
+    assert docstring, f"{module} has no docstring"
+    first_line = docstring.splitlines()[0]
+    assert first_line.endswith("."), f"the first line of {module} is no sentence: {first_line}"
+
+
+@pytest.mark.parametrize("module", modules(*PACKAGES, "tests"))
+def test_a_file_is_short_enough_to_be_read_in_one_go(module: str) -> None:
+    lines = len(source_of(module).read_text().splitlines())
+    assert lines <= LONGER.get(module, MAX_LINES), f"{module} has {lines} lines; split it by idea"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "web").rglob("*.js")), ids=lambda file: file.name)
+def test_a_script_begins_with_a_comment_that_says_what_it_is_for(file: Path) -> None:
+    assert re.match(r"\s*(//|/\*)", file.read_text()), f"{file.relative_to(ROOT)} does not begin with a comment"
+
+
+def test_nothing_in_the_tree_names_the_machine_or_the_registry_it_was_made_with() -> None:
+    traces = re.compile(
+        r"/(?:work|root|home/\w+)/[\w.]|/tmp/[\w.-]+/(?!\.X11)"  # paths of one machine
+        r"|(?:files\.python"
+        r"hosted|pypi\."
+        r"org|registry\.npm"
+        r"js)"  # registries: a mirror must do as well
+    )
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for file in tracked_files()
+        if file.suffix not in {".png", ".ico"}
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if traces.search(line)
+    ]
+    assert not found, "\n".join(found)
