@@ -157,6 +157,8 @@ def build_answer(
 ) -> str:
     """Write the answer to `offer`, with one plan per section in the order of the sections.
 
+    The section that holds the offer's transport is kept, inactive, if its plan rejects it while others are accepted.
+
     `session_version` has to grow by one with each answer of a session. `start_bitrate_kbps` (kilobits per second)
     tells Chromium where to start its estimate of the uplink: alone it ramps slowly.
 
@@ -164,6 +166,7 @@ def build_answer(
     """
     if [plan.section for plan in plans] != list(offer.sections):
         raise ValueError("an answer needs one plan for each section of the offer, in order")
+    plans = _with_tagged_section_kept(offer, plans)
     accepted = {plan.section.mid for plan in plans if plan.accepted}
     bundle = [mid for mid in offer.bundle if mid in accepted]
     transport = [
@@ -193,6 +196,19 @@ def build_answer(
         lines += transport
         lines += _body(plan, offer, start_bitrate_kbps if plan.direction == "recvonly" else None)
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def _with_tagged_section_kept(offer: Offer, plans: Sequence[SectionPlan]) -> Sequence[SectionPlan]:
+    # RFC 9143 §7.3.1 lets an answer reject the section whose transport the others share; Chromium with max-bundle then
+    # loses that transport ("Failed to setup RTCP mux") and with it every later offer of the connection.
+    if not any(plan.accepted for plan in plans):
+        return plans
+    live = {section.mid for section in offer.sections if section.bundled}
+    tagged = next(mid for mid in offer.bundle if mid in live)
+    return [
+        SectionPlan.inactive(plan.section) if plan.section.mid == tagged and not plan.accepted else plan
+        for plan in plans
+    ]
 
 
 _ANY: Final = {"IP4": "0.0.0.0", "IP6": "::"}  # noqa: S104 - written, not bound

@@ -61,9 +61,9 @@ def codec_key(name: str, clock_rate: int, channels: int, parameters: Mapping[str
     if name in ("opus", "VP8"):
         profile = ""  # their parameters are wishes about the encoder: every decoder takes all of it
     elif name == "VP9":
-        profile = _small_number(parameters.get("profile-id", "0"))  # RFC 9628 §6: absent means 0
+        profile = _small_number(parameters.get("profile-id", "0"))  # RFC 9628: absent means 0
     elif name == "AV1":
-        profile = _small_number(parameters.get("profile", "0"))  # AV1 RTP §7.2.1: absent means 0
+        profile = _small_number(parameters.get("profile", "0"))  # RTP payload format for AV1: absent means 0
     elif name == "H264":
         # Absent: "the value of packetization-mode MUST be inferred to be 0", and Baseline at level 1 (RFC 6184 §8.1).
         mode = _small_number(parameters.get("packetization-mode", "0"))
@@ -131,8 +131,8 @@ def answered_feedback(kind: str, role: Role, offered: frozenset[str], *, rtx: bo
     """The feedback of the answer for one codec; `rtx` tells whether its retransmission format was offered.
 
     In a slot NACK is answered only with RTX. Retransmissions go by RTX alone: the nonce of an AEAD cipher is made of
-    SSRC and packet number and must never serve twice (RFC 7714 §8.3), so a packet is never encrypted again under its
-    first SSRC, and a NACK we could not serve is better not sent.
+    SSRC and packet number and must never serve twice under one key (RFC 7714), so a packet is never encrypted again
+    under its first SSRC, and a NACK we could not serve is better not sent.
     """
     answered = offered & _FEEDBACK.get((kind, role), frozenset())
     return answered - {NACK} if role == "slot" and not rtx else answered
