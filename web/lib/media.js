@@ -1,0 +1,355 @@
+/** The one RTCPeerConnection: sections to publish and to receive, and offers one at a time. */
+
+import { Coalescer } from './coalescer.js';
+import { publishCodecs, receiveCodecs } from './codecs.js';
+import { AuraLinkError, CONNECTION_LOST } from './errors.js';
+import { ConnectionWatch } from './watch.js';
+
+const KINDS = /** @type {const} */ (['audio', 'video']);
+const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
+const LASTING = 10; // seconds after which a connection has lasted
+
+/**
+ * Events: `answered` (the SDP answer is applied), `rebuilt` (the connection is another one: nothing plays any more),
+ * `state` (a string), `refused` ({publication, error}), `error` (an AuraLinkError of an offer nobody awaits).
+ */
+export class Media extends EventTarget {
+  /** What is published, in the order of publishing. Outlives connections. @type {Set<Publication>} */
+  publications = new Set();
+  #rtcConfiguration;
+  #signal;
+  #patience;
+  #iceServers = [];
+  #pc = null;
+  #watch = null;
+  #wanted = { audio: 0, video: 0 };
+  #receivers = { audio: [], video: [] };
+  #senders = new Map(); // transceiver → publication, or null when free for another
+  #changed = false; // something of ours is not agreed yet
+  #restart = false;
+  #rebuilds = 0;
+  #connectedAt = Infinity;
+  #rebuildTimer = 0;
+  #answered = false;
+  #closed = false;
+  #offers = new Coalescer(() => this.#negotiate());
+
+  /**
+   * @param {{signal: import('./signal.js').Signal, rtcConfiguration?: RTCConfiguration, patience?: object}} options
+   */
+  constructor({ signal, rtcConfiguration, patience }) {
+    super();
+    this.#signal = signal;
+    this.#rtcConfiguration = rtcConfiguration;
+    this.#patience = patience;
+  }
+
+  /** The current connection, for statistics and tinkering. @returns {RTCPeerConnection | null} */
+  get connection() {
+    return this.#pc;
+  }
+
+  /** @returns {string} `new`, `connecting`, `connected`, `disconnected`, `failed` or `closed` */
+  get state() {
+    return this.#closed ? 'closed' : (this.#pc?.connectionState ?? 'new');
+  }
+
+  /** @param {RTCIceServer[]} servers  used by this connection's next ICE gathering and by every later connection */
+  set iceServers(servers) {
+    this.#iceServers = servers;
+    try {
+      this.#pc?.setConfiguration(this.#configuration());
+    } catch {
+      // A browser that cannot change it uses the new servers with its next connection.
+    }
+  }
+
+  /**
+   * The server wants so many receive sections in total. They are only ever added.
+   * @returns {Promise<void>} of the offer that adds them
+   */
+  receive({ audio, video }) {
+    this.#wanted = { audio: Math.max(audio, this.#wanted.audio), video: Math.max(video, this.#wanted.video) };
+    return this.negotiate();
+  }
+
+  /**
+   * Offer what is published and received by now, if that changed. Wishes made while an offer is under way share the next.
+   * @returns {Promise<void>}
+   */
+  negotiate() {
+    return this.#closed ? Promise.resolve() : this.#offers.request();
+  }
+
+  /** @param {Publication} publication */
+  async publish(publication) {
+    this.publications.add(publication);
+    try {
+      await this.negotiate();
+    } catch (error) {
+      this.publications.delete(publication);
+      throw error;
+    }
+    if (publication.error) throw publication.error;
+  }
+
+  /** @param {Publication} publication */
+  async unpublish(publication) {
+    if (!this.publications.delete(publication)) return;
+    await publication.transceiver?.sender.replaceTrack(null).catch(() => {});
+    await this.negotiate();
+  }
+
+  /** The track that arrives in section `mid`, if an answer has confirmed it. @returns {MediaStreamTrack | undefined} */
+  trackOf(mid) {
+    return this.transceiverOf(mid)?.receiver.track;
+  }
+
+  transceiverOf(mid) {
+    return KINDS.flatMap((kind) => this.#receivers[kind]).find((t) => t.mid === mid && t.currentDirection === 'recvonly');
+  }
+
+  /** The server's view of our transport. */
+  observeServer(state) {
+    if (!this.#answered) return; // speaks of a connection that we have already given up
+    if (state === 'failed' || state === 'closed') this.rebuild();
+    else this.#watch?.observeServer(state);
+  }
+
+  /** Start over with a new connection. Publications stay and are offered again. */
+  rebuild() {
+    if (this.#closed || this.#rebuildTimer) return;
+    this.#discard();
+    if (performance.now() - this.#connectedAt > LASTING * 1000) this.#rebuilds = 0;
+    const delay = Math.min(MOST_REBUILD_DELAY, this.#rebuilds ? 2 ** (this.#rebuilds - 1) : 0);
+    this.#rebuilds += 1;
+    this.#rebuildTimer = setTimeout(() => {
+      this.#rebuildTimer = 0;
+      this.#negotiateQuietly();
+    }, delay * 1000);
+  }
+
+  /** The session is another one: forget what it wanted and all that was agreed. Nothing is offered by itself. */
+  reset() {
+    this.#wanted = { audio: 0, video: 0 };
+    this.#discard();
+  }
+
+  close() {
+    if (this.#closed) return;
+    this.#discard();
+    this.#closed = true;
+    clearTimeout(this.#rebuildTimer);
+    this.publications.clear();
+  }
+
+  // ------------------------------------------------------------------------------------------ negotiation
+
+  /** One exchange of offer and answer, carried on over lost sockets and new connections. */
+  async #negotiate() {
+    while (!this.#closed) {
+      await this.#signal.whenOpen();
+      if (this.#closed) return;
+      const pc = (this.#pc ??= this.#build());
+      const restart = this.#restart;
+      try {
+        await this.#prepare(pc);
+        if (!this.#changed && !restart) return;
+        this.#changed = true;
+        this.#restart = false;
+        await pc.setLocalDescription(await pc.createOffer({ iceRestart: restart }));
+        const offered = [...this.publications].filter((p) => p.transceiver?.mid);
+        for (const publication of offered) publication.mutedInOffer = publication.muted;
+        const answer = await this.#signal.request({
+          type: 'offer',
+          sdp: pc.localDescription.sdp,
+          tracks: offered.map((p) => ({ mid: p.transceiver.mid, source: p.source, muted: p.muted })),
+        });
+        if (pc !== this.#pc) continue;
+        await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+        this.#answered = true;
+        this.#changed = false;
+        await this.#conclude(answer, offered);
+        return;
+      } catch (error) {
+        if (this.#closed) return;
+        if (pc !== this.#pc) continue; // whatever it was, it concerned a connection that is gone
+        this.#restart ||= restart;
+        if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
+        if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
+        if (!error.retryAfter) throw error;
+        await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000));
+      }
+    }
+  }
+
+  /** Make sections for what is published and wanted, and silence those of what ended. */
+  async #prepare(pc) {
+    for (const [transceiver, publication] of this.#senders) {
+      if (publication && !this.publications.has(publication)) {
+        transceiver.direction = 'inactive';
+        publication.transceiver = null;
+        this.#senders.set(transceiver, null);
+        this.#changed = true;
+      }
+    }
+    for (const publication of this.publications) {
+      if (!publication.transceiver) await this.#addSender(pc, publication);
+    }
+    for (const kind of KINDS) {
+      while (this.#receivers[kind].length < this.#wanted[kind]) {
+        const transceiver = pc.addTransceiver(kind, { direction: 'recvonly' });
+        prefer(transceiver, receiveCodecs(kind, globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? []));
+        this.#receivers[kind].push(transceiver);
+        this.#changed = true;
+      }
+    }
+  }
+
+  async #addSender(pc, publication) {
+    const { track, stream, maxBitrate, codec } = publication;
+    const free = [...this.#senders].find(
+      // Only one whose end has been agreed on: otherwise the server could take the new track for the old one.
+      ([t, owner]) => !owner && t.currentDirection === 'inactive' && t.receiver.track.kind === track.kind,
+    );
+    let transceiver = free?.[0];
+    if (transceiver) {
+      await transceiver.sender.replaceTrack(track);
+      transceiver.sender.setStreams?.(stream);
+      transceiver.direction = 'sendonly';
+    } else {
+      const sendEncodings = [maxBitrate ? { maxBitrate } : {}];
+      transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings });
+    }
+    prefer(transceiver, publishCodecs(track.kind, globalThis.RTCRtpReceiver?.getCapabilities?.(track.kind)?.codecs ?? [], codec));
+    publication.transceiver = transceiver;
+    this.#senders.set(transceiver, publication);
+    this.#changed = true;
+  }
+
+  async #conclude(answer, offered) {
+    const ids = new Map(answer.tracks.map(({ mid, track }) => [mid, track]));
+    const reasons = new Map(answer.rejected.map((rejected) => [rejected.mid, rejected]));
+    for (const publication of offered) {
+      const mid = publication.transceiver?.mid;
+      if (!mid) continue;
+      if (reasons.has(mid)) {
+        publication.error = AuraLinkError.from(reasons.get(mid));
+        publication.id = null;
+        this.publications.delete(publication);
+        publication.transceiver.direction = 'inactive';
+        await publication.transceiver.sender.replaceTrack(null).catch(() => {});
+        this.#senders.set(publication.transceiver, null);
+        publication.transceiver = null;
+        this.#emit('refused', { publication, error: publication.error });
+      } else {
+        publication.id = ids.get(mid) ?? publication.id;
+        await tune(publication);
+      }
+    }
+    this.#emit('answered', null);
+  }
+
+  #negotiateQuietly() {
+    this.negotiate().catch((error) => this.#emit('error', error));
+  }
+
+  // ------------------------------------------------------------------------------------------ the connection
+
+  #configuration() {
+    return {
+      iceServers: this.#iceServers,
+      ...this.#rtcConfiguration,
+      bundlePolicy: 'max-bundle',
+      rtcpMuxPolicy: 'require',
+    };
+  }
+
+  #build() {
+    const pc = new RTCPeerConnection(this.#configuration());
+    const watch = new ConnectionWatch(
+      {
+        restart: () => {
+          this.#restart = true;
+          this.#negotiateQuietly();
+        },
+        rebuild: () => this.rebuild(),
+        show: (state) => {
+          if (state === 'connected') this.#connectedAt = performance.now();
+          this.#emit('state', state);
+        },
+      },
+      this.#patience,
+    );
+    pc.onconnectionstatechange = () => watch.observe(pc.connectionState);
+    this.#watch = watch;
+    return pc;
+  }
+
+  #discard() {
+    const pc = this.#pc;
+    this.#pc = null;
+    this.#answered = this.#changed = this.#restart = false;
+    this.#watch?.close();
+    this.#watch = null;
+    this.#senders.clear();
+    this.#receivers = { audio: [], video: [] };
+    for (const publication of this.publications) {
+      publication.transceiver = null;
+      publication.id = null;
+    }
+    if (pc) {
+      pc.onconnectionstatechange = null;
+      pc.close();
+      this.#emit('rebuilt', null);
+    }
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** One track that we publish. `id` is the room's name for it, null until an answer has given one. */
+export class Publication {
+  id = null;
+  error = null;
+  /** What the last offer said; `muted` may have changed since. */
+  mutedInOffer = false;
+  /** @type {RTCRtpTransceiver | null} */
+  transceiver = null;
+
+  constructor(track, { source, stream, muted = false, maxBitrate, codec }) {
+    Object.assign(this, { track, source, stream, muted, maxBitrate, codec });
+  }
+
+  get kind() {
+    return this.track.kind;
+  }
+}
+
+function prefer(transceiver, codecs) {
+  if (!codecs.length) return;
+  try {
+    transceiver.setCodecPreferences?.(codecs);
+  } catch {
+    // A browser that refuses the list offers its own; the server chooses from whatever is offered.
+  }
+}
+
+/** Settings that browsers accept only after the answer; each is a wish, and a browser may not know it. */
+async function tune({ transceiver, source, maxBitrate }) {
+  const parameters = transceiver.sender.getParameters();
+  let changed = false;
+  if (source === 'screen' && parameters.degradationPreference !== 'maintain-resolution') {
+    parameters.degradationPreference = 'maintain-resolution';
+    changed = true;
+  }
+  const encoding = parameters.encodings?.[0];
+  if (encoding && encoding.maxBitrate !== maxBitrate) {
+    encoding.maxBitrate = maxBitrate;
+    if (maxBitrate === undefined) delete encoding.maxBitrate;
+    changed = true;
+  }
+  if (changed) await transceiver.sender.setParameters(parameters).catch(() => {});
+}
