@@ -1,0 +1,110 @@
+"""Where a real part runs: on this machine's own network, or in a network namespace made for one test.
+
+Firefox sends no ICE check to a loopback address. A namespace with loopback and one veth address makes every machine
+look the same to it, whatever network that machine has, while `http://localhost` stays a secure context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from threading import Thread
+
+CLONE_NEWNET = 0x40000000
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A place to run programs in. `namespace` is a name known to `ip netns`, or None for this machine's network."""
+
+    namespace: str | None = None
+    address: str = "127.0.0.1"
+
+    def command(self, *arguments: str) -> list[str]:
+        """`arguments`, made to run in this network."""
+        return ["ip", "netns", "exec", self.namespace, *arguments] if self.namespace else [*arguments]
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection made inside this network; the socket stays usable from everywhere. Raises OSError."""
+        return await asyncio.to_thread(self.connect_now, host, port)
+
+    def connect_now(self, host: str, port: int) -> socket.socket:
+        """What `connect` does, blocking for at most five seconds."""
+        if self.namespace is None:
+            return socket.create_connection((host, port), timeout=5)
+        result: list[socket.socket | OSError] = []
+        # Entering a namespace changes a thread for good, so a thread of its own does it.
+        thread = Thread(target=lambda: result.append(_connect_inside(f"/run/netns/{self.namespace}", host, port)))
+        thread.start()
+        thread.join()
+        if isinstance(result[0], OSError):
+            raise result[0]
+        return result[0]
+
+
+def _connect_inside(namespace: str, host: str, port: int) -> socket.socket | OSError:
+    try:
+        descriptor = os.open(namespace, os.O_RDONLY)
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.setns(descriptor, CLONE_NEWNET) != 0:
+                return OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+        finally:
+            os.close(descriptor)
+        return socket.create_connection((host, port), timeout=5)
+    except OSError as error:
+        return error
+
+
+HOST = Network()
+
+
+@contextmanager
+def private_network(address: str = "10.199.0.1") -> Iterator[Network]:
+    """A network namespace with loopback and one address that is not loopback, gone with all its links at the end.
+
+    Without root there is no namespace; this machine's network serves then, if it has an address of its own.
+    """
+    if os.geteuid() != 0:
+        own = own_address()
+        assert own, "this test needs root (for `ip netns`), or a machine with an address that is not loopback"
+        yield Network(None, own)
+        return
+    name = f"auralink-{os.getpid()}-{next(_numbers)}"
+    _ip("netns", "add", name)
+    try:
+        for arguments in (
+            "link set lo up",
+            "link add media type veth peer name other",
+            f"address add {address}/24 dev media",
+            "link set media up",
+            "link set other up",
+            "route add default dev media",
+        ):
+            _ip("-n", name, *arguments.split())
+        yield Network(name, address)
+    finally:
+        _ip("netns", "delete", name)
+
+
+def own_address() -> str | None:
+    """The address that this machine would send from, if it has one; no packet is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}"

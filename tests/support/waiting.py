@@ -1,0 +1,27 @@
+"""Waiting for something real to happen, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(probe: Callable[[], T | Awaitable[T]], within: float = 5.0, every: float = 0.05) -> T:
+    """Ask `probe` every `every` seconds until its answer is true, and return that answer.
+
+    Raises AssertionError with the last answer when `within` seconds have passed.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        answer = probe()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer  # type: ignore[return-value]
+        assert time.monotonic() < deadline, f"not within {within} s; the last answer was {answer!r}"
+        await asyncio.sleep(every)
