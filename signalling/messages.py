@@ -10,7 +10,9 @@ import re
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET as UNSET
+from msgspec import Meta, Struct
+from msgspec import UnsetType as UnsetType
 
 SUBPROTOCOL = "auralink.v1"
 

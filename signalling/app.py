@@ -1,0 +1,245 @@
+"""The composition root: builds the real parts from Settings, runs them, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from sfu.media_plane import MediaPlane
+
+from . import http
+from .conference import Conference, Rules
+from .config import ConfigError, Settings
+from .ice_servers import IceServerList
+from .limits import Rate
+from .metrics import Metrics, Sizes
+from .server import Server
+from .tokens import Key, Tokens, secret_key
+from .websocket_protocol import WebSocketProtocol
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SHARE = 0.5  # of the grace: as long clients may take to read their goodbye
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    port: int
+    tokens: Tokens
+    conference: Conference
+    stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
+
+
+async def build_media_plane(settings: Settings) -> MediaPlane:
+    """The media plane that the settings ask for."""
+    from sfu.engine import Engine  # type: ignore[import-not-found,unused-ignore]
+
+    engine: MediaPlane = await Engine.start(settings)
+    return engine
+
+
+def build_conference(settings: Settings, tokens: Tokens) -> Conference:
+    """The conference with the rules that the settings ask for."""
+    ice = IceServerList(settings.stun, settings.turn, settings.turn_secret, settings.turn_lifetime)
+    rules = Rules(
+        join_timeout=settings.join_timeout,
+        resume_window=settings.resume_window,
+        max_rooms=settings.max_rooms,
+        max_participants_per_room=settings.max_participants_per_room,
+        max_tracks_per_participant=settings.max_tracks_per_participant,
+        messages=_burst(settings.messages_per_second, 2),
+        chats=_burst(settings.chats_per_second, 5),
+        joins=_burst(settings.joins_per_second, 5),
+        max_bad_messages=settings.max_bad_messages,
+    )
+    return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
+
+
+def _burst(per_second: float, times: float) -> Rate:
+    return Rate(per_second, max(1.0, per_second * times))
+
+
+# --------------------------------------------------------------------------------------------------------- running
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Running]:
+    """Serve with `media` until the block ends. Media is the caller's: it is not closed here."""
+    keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
+    tokens = Tokens(keys)
+    conference = build_conference(settings, tokens)
+    counts = Metrics(
+        CollectorRegistry(), lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets))
+    )
+    server = Server(
+        conference, media, counts, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
+    )
+    sockets = listen(settings)
+    port: int = sockets[0].getsockname()[1]
+    web = http.build(settings=settings, server=server, tokens=tokens, media=media, counts=counts, port=port)
+    listener = _Uvicorn(_uvicorn_config(settings, web))
+
+    async def stop() -> None:
+        await server.shut_down(settings.shutdown_grace * GOODBYE_SHARE)
+
+    async with asyncio.TaskGroup() as tasks:
+        core = tasks.create_task(server.run(), name="control-plane")
+        listening = tasks.create_task(listener.serve(sockets), name="http")
+        await listener.ready.wait()
+        try:
+            yield Running(port, tokens, conference, stop)
+        finally:
+            await stop()
+            listener.should_exit = True
+            await listening
+            core.cancel()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when it is ready, and leaves signals alone: they mean goodbyes first, which is our business."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _uvicorn_config(settings: Settings, web: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        web,
+        ws=WebSocketProtocol,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.ping_interval,
+        ws_ping_timeout=settings.ping_interval,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_grace * (1 - GOODBYE_SHARE))),
+    )
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """The listening sockets, all on one port. Raises ConfigError where the address cannot be taken."""
+    if settings.host:
+        hosts: tuple[str, ...] = LOOPBACK if settings.host == "localhost" else (settings.host,)
+    else:
+        hosts = LOOPBACK if settings.dev_mode else ("0.0.0.0", "::")  # noqa: S104 - with keys it is meant for all
+    for _ in range(20):  # a free port of one family may be taken in the other
+        try:
+            return _listen(hosts, settings.port)
+        except OSError as error:
+            if settings.port:
+                raise ConfigError(f"--port {settings.port} cannot be listened on: {error.strerror or error}.") from None
+    raise ConfigError("--port 0: no port is free.")
+
+
+def _listen(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        for host in hosts:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            if family == socket.AF_INET6 and len(hosts) > 1 and not _has_ipv6(host):
+                continue
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((host, port))
+            listener.setblocking(False)
+            port = listener.getsockname()[1]
+    except BaseException:
+        for listener in sockets:
+            listener.close()
+        raise
+    return sockets
+
+
+def _has_ipv6(host: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
+# ------------------------------------------------------------------------------------------------------ the process
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, and end in order."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ended.set)
+    media = await build_media_plane(settings)
+    try:
+        async with running(settings, media) as server:
+            _announce(settings, server, media)
+            gc.collect()
+            gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
+            await ended.wait()
+            log.info("Asked to end: saying goodbye to %d connections", len(server.conference.sockets))
+    finally:
+        await media.close()
+
+
+def _announce(settings: Settings, server: Running, media: MediaPlane) -> None:
+    if settings.dev_mode:
+        log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
+    host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
+    print(f"AuraLink is ready: http://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
+    if settings.ready_file:
+        # Renamed into place, so that who waits for the file never reads half of it.
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": getattr(media, "port", settings.media_port)}
+        path = Path(settings.ready_file)
+        path.with_suffix(".part").write_text(json.dumps(ready))
+        path.with_suffix(".part").replace(path)
+
+
+def run(settings: Settings) -> None:
+    """Serve in this process, on uvloop, until a signal ends it."""
+    import uvloop
+
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level.upper(),
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))

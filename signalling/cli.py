@@ -1,0 +1,126 @@
+"""The `auralink` command: `serve` runs a server, `token` makes an access token."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import NoReturn
+
+from state.model import Source
+
+from . import config
+from .tokens import SOURCES, Grant, KeyConfigError, TokenError, Tokens
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        _give_up(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. A wrong value ends it with one sentence on stderr and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (config.ConfigError, KeyConfigError, TokenError) as error:
+        _give_up(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="auralink", description="A WebRTC signalling server and SFU.", allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run a server", allow_abbrev=False))
+    _add_token(commands.add_parser("token", help="print an access token", allow_abbrev=False))
+    return parser
+
+
+# ------------------------------------------------------------------------------------------------------------ serve
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Run a server. Each option is also a variable: --media-port is AURALINK_MEDIA_PORT."
+    for option in fields(config.Settings):
+        help = option.metadata["help"]
+        if isinstance(option.default, int | float) or (isinstance(option.default, str) and option.default):
+            help += f" (default {option.default:,})" if isinstance(option.default, int) else f" ({option.default})"
+        parser.add_argument(
+            config.flag_of(option.name),
+            dest=option.name,
+            default=argparse.SUPPRESS,
+            metavar=option.metadata["metavar"],
+            help=help.replace("%", "%%"),
+        )
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from . import app  # the server's libraries are not needed to make a token
+
+    flags = {name: value for name, value in vars(options).items() if name != "run"}
+    app.run(config.load(flags, os.environ))
+
+
+# ------------------------------------------------------------------------------------------------------------ token
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print an access token, signed with the first key that can sign."
+    parser.add_argument("--room", required=True, help="the room it opens")
+    parser.add_argument("--identity", required=True, help="who it is for; one session per room at a time")
+    parser.add_argument("--name", help="the name others see (default: the identity)")
+    parser.add_argument(
+        "--publish", default="all", metavar="SOURCES", help=f"all, none, or some of {','.join(SOURCES)} (default: all)"
+    )
+    parser.add_argument("--no-subscribe", action="store_true", help="may not receive media")
+    parser.add_argument("--no-chat", action="store_true", help="may not chat")
+    parser.add_argument("--admin", action="store_true", help="may administer the room")
+    parser.add_argument("--ttl", default="6h", metavar="TIME", help="how long it is valid: 90s, 15m, 6h, 7d")
+    parser.add_argument("--keys", default=argparse.SUPPRESS, metavar="KID:SECRET,…", help="else AURALINK_KEYS is used")
+    parser.set_defaults(run=_token)
+
+
+def _token(options: argparse.Namespace) -> None:
+    flags = {"keys": options.keys} if "keys" in options else {}
+    environment = {name: value for name, value in os.environ.items() if name == "AURALINK_KEYS"}
+    settings = config.load(flags, environment)
+    if not settings.keys:
+        raise config.ConfigError("A token needs a key: set --keys or AURALINK_KEYS.")
+    token = Tokens(settings.keys).issue(
+        room=options.room,
+        identity=options.identity,
+        name=options.name,
+        wall=time.time(),
+        lifetime=_lifetime(options.ttl),
+        grant=Grant(_sources(options.publish), not options.no_subscribe, not options.no_chat, options.admin),
+    )
+    print(token)
+
+
+def _sources(text: str) -> frozenset[Source]:
+    if text in ("all", "none"):
+        return frozenset(SOURCES if text == "all" else ())
+    wanted = [part.strip() for part in text.split(",")]
+    unknown = [source for source in wanted if source not in SOURCES]
+    if unknown:
+        raise config.ConfigError(f"--publish: {unknown[0]!r} is not one of all, none, {', '.join(SOURCES)}.")
+    return frozenset(source for source in SOURCES if source in wanted)
+
+
+def _lifetime(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) < 8) or unit not in UNITS:
+        raise config.ConfigError(f"--ttl: {text!r} is not a time like 90s, 15m, 6h or 7d.")
+    return float(int(number) * UNITS[unit])
+
+
+def _give_up(sentence: str) -> NoReturn:
+    print(f"auralink: {sentence}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,170 @@
+"""The conference: every socket, session and room of this instance, and the few verbs its behaviours speak with.
+
+It is pure: events go in with the time at which they happened, commands come out. Its behaviours are told in
+entrance.py (join, resume), departure.py (leave, loss, timeout), negotiation.py (offers and what media reports) and
+conversation.py (everything else a member may ask for); control.py leads each event to the one it belongs to.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sfu.media_plane import PeerId
+from state.memory import OwnRooms
+from state.model import ParticipantId, RoomName
+
+from . import messages as m
+from .commands import CloseCode, CloseSocket, Command, Send
+from .events import Instant, SocketId
+from .limits import BucketPerAddress, Rate
+from .session import Session, Socket, Standing
+from .tokens import Tokens
+
+IceServers = Callable[[str, float], list[m.IceServer]]  # (participant, wall seconds) -> what welcome hands out
+Randomness = Callable[[int], bytes]  # that many unpredictable bytes
+
+
+MESSAGE_RATE = Rate(per_second=50.0, burst=100.0)
+CHAT_RATE = Rate(per_second=2.0, burst=10.0)
+JOIN_RATE = Rate(per_second=10.0, burst=50.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers the conference keeps to. Times are in seconds."""
+
+    join_timeout: float = 10.0
+    resume_window: float = 30.0
+    missed_chat: int = 100  # messages kept for a session without a socket
+    max_rooms: int = 10_000
+    max_participants_per_room: int = 200
+    max_tracks_per_participant: int = 8
+    messages: Rate = MESSAGE_RATE  # per connection
+    chats: Rate = CHAT_RATE  # per session
+    joins: Rate = JOIN_RATE  # per address, resumes included
+    max_bad_messages: int = 20  # per connection, within `bad_message_window`
+    bad_message_window: float = 10.0
+
+
+class Refused(Exception):
+    """A request is refused: raised by a behaviour, sent as an `error` by whoever called it."""
+
+    def __init__(
+        self, code: str, text: str, *, field: str = "", retry_after: float | None = None, close: CloseCode | None = None
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.field = field
+        self.retry_after = retry_after
+        self.close = close  # with which code a stranger's socket is closed over it
+
+
+@dataclass(slots=True)
+class Conference:
+    """All that this instance hosts, and the commands that the event being handled has caused so far."""
+
+    rules: Rules
+    tokens: Tokens
+    ice_servers: IceServers
+    random: Randomness
+    rooms: OwnRooms = field(default_factory=OwnRooms)
+    sockets: dict[SocketId, Socket] = field(default_factory=dict)
+    strangers: dict[SocketId, None] = field(default_factory=dict)  # in the order of their deadlines
+    sessions: dict[ParticipantId, Session] = field(default_factory=dict)
+    detached: dict[ParticipantId, None] = field(default_factory=dict)  # in the order of their loss
+    resumable: dict[bytes, ParticipantId] = field(default_factory=dict)  # hash of a resume token -> session
+    peers: dict[PeerId, ParticipantId] = field(default_factory=dict)
+    speakers: dict[RoomName, list[m.Speaker]] = field(default_factory=dict)
+    joins: BucketPerAddress = field(init=False)
+    shutting_down: bool = False
+    at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))
+    commands: list[Command] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.joins = BucketPerAddress(self.rules.joins)
+
+    # ------------------------------------------------------------------------------------------------ who is here
+
+    def members(self, room: RoomName) -> Iterator[Session]:
+        """The sessions in `room`."""
+        return (self.sessions[participant.id] for participant in self.rooms.room(room).participants)
+
+    def session_of_peer(self, peer: PeerId) -> Session | None:
+        """The session whose media peer is `peer` now."""
+        participant = self.peers.get(peer)
+        return None if participant is None else self.sessions[participant]
+
+    def new_id(self, prefix: str) -> str:
+        """An id nobody has had and nobody can guess: 80 random bits after a letter that says of what."""
+        return f"{prefix}_{base64.b32encode(self.random(10)).decode().lower()}"
+
+    # ---------------------------------------------------------------------------------------------- what it says
+
+    def do(self, *commands: Command) -> None:
+        """Have something done."""
+        self.commands.extend(commands)
+
+    def take_commands(self) -> list[Command]:
+        """What is to be done now; forgets it."""
+        commands, self.commands = self.commands, []
+        return commands
+
+    def send(self, session: Session, message: m.Message) -> None:
+        """Tell one session, if it has a socket now."""
+        if session.socket is not None:
+            self.do(Send((session.socket,), message))
+
+    def tell_room(self, room: RoomName, message: m.Message, but: Sequence[ParticipantId] = ()) -> None:
+        """Tell everybody in `room` who has a socket, except `but`."""
+        sockets = tuple(
+            session.socket for session in self.members(room) if session.socket is not None and session.id not in but
+        )
+        if sockets:
+            self.do(Send(sockets, message))
+
+    def reply(self, socket: SocketId, message: m.Message) -> None:
+        """Tell one socket, unless it is on its way out."""
+        known = self.sockets.get(socket)
+        if known is not None and known.standing is not Standing.DISMISSED:
+            self.do(Send((socket,), message))
+
+    def done(self, socket: SocketId, request: m.Request) -> None:
+        """Confirm a request that has no reply of its own, if it asked for that."""
+        if request.request is not m.UNSET:
+            self.reply(socket, m.Done(request=request.request))
+
+    def refuse(self, socket: SocketId, refused: Refused, request: str | m.UnsetType) -> None:
+        """Say that a request was refused."""
+        self.reply(
+            socket,
+            m.Error(
+                code=refused.code,
+                message=str(refused),
+                field=refused.field or m.UNSET,
+                retry_after=m.UNSET if refused.retry_after is None else round(refused.retry_after + 0.0005, 3),
+                request=request or m.UNSET,
+            ),
+        )
+
+    def dismiss(
+        self,
+        socket: SocketId,
+        code: str,
+        text: str,
+        close: CloseCode,
+        *,
+        resume: bool = False,
+    ) -> None:
+        """Say goodbye to a socket and close it; from now on nothing that it says counts."""
+        known = self.sockets.get(socket)
+        if known is None or known.standing is Standing.DISMISSED:
+            return
+        known.standing = Standing.DISMISSED
+        known.session = None
+        self.strangers.pop(socket, None)
+        self.do(
+            Send((socket,), m.Goodbye(code=code, message=text, resume=resume)),
+            CloseSocket(socket, close, code),
+        )

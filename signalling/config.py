@@ -1,0 +1,253 @@
+"""Configuration: one table of options, each a flag and an AURALINK_ variable, read into frozen Settings.
+
+The table is Settings itself: a field is an option, its name is the flag (`media_port` is `--media-port`) and the
+variable (`AURALINK_MEDIA_PORT`). A flag wins over a variable, a variable over the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A value is wrong; the message is one sentence for the person who starts the server, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAddress:
+    """A local address media is received on, and what is announced for it (port 0: the local one)."""
+
+    local: str
+    public: str
+    public_port: int = 0
+
+
+# ------------------------------------------------------------------------------------------------- kinds of values
+
+
+def _integer(low: int, high: int, what: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or not low <= int(text) <= high:
+            raise ConfigError(f"{text!r} is not {what} ({low} to {high})")
+        return int(text)
+
+    return parse
+
+
+def _number(low: float, high: float, what: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text) or not low <= float(text) <= high:
+            raise ConfigError(f"{text!r} is not {what} ({low:g} to {high:g})")
+        return float(text)
+
+    return parse
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _list(item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def parse(text: str) -> tuple[T, ...]:
+        return tuple(item(part.strip()) for part in text.split(",") if part.strip())
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ConfigError(f"{text!r} is not one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if text != "*" and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query):
+        raise ConfigError(f"{text!r} is not an origin like https://example.org")
+    return text.lower()
+
+
+def _websocket_url(text: str) -> str:
+    """The public URL: http(s) becomes ws(s), and a bare host gets the path of the WebSocket."""
+    parts = urlsplit(text)
+    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
+    if scheme is None or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{text!r} is not a URL like https://call.example.org")
+    path = parts.path if parts.path.endswith("/ws") else parts.path.rstrip("/") + "/ws"
+    return f"{scheme}://{parts.netloc}{path}"
+
+
+def _ice_url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(rf"(?:{'|'.join(schemes)}):[^\s/@?]+(\?transport=(udp|tcp))?", text):
+            raise ConfigError(f"{text!r} is not a URL like {schemes[0]}:example.org:3478")
+        return text
+
+    return parse
+
+
+def _media_address(text: str) -> MediaAddress:
+    """LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT; an IPv6 address before a port stands in brackets."""
+    local, equals, announced = text.partition("=")
+    found = re.fullmatch(r"\[(?P<v6>[^\]]+)\](?::(?P<p6>[0-9]+))?|(?P<v4>[0-9.]+):(?P<p4>[0-9]+)", announced)
+    public, port = announced if equals else local, "0"
+    if found:
+        public, port = found["v6"] or found["v4"], found["p6"] or found["p4"] or "0"
+    try:
+        ours, theirs = ipaddress.ip_address(local.strip("[]")), ipaddress.ip_address(public.strip("[]"))
+    except ValueError:
+        raise ConfigError(f"{text!r} is not LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT with IP addresses") from None
+    if ours.version != theirs.version or int(port) > 65535:
+        raise ConfigError(f"{text!r} announces an address of another family or a port above 65535")
+    return MediaAddress(str(ours), str(theirs), int(port))
+
+
+def _key(text: str) -> Key:
+    kid, colon, material = text.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", kid):
+        raise ConfigError("a key is not of the form kid:secret or kid:ed25519:PUBLIC_KEY")
+    try:
+        if material.startswith("ed25519:@"):
+            return ed25519_pem(kid, _file(kid, material.removeprefix("ed25519:@")))
+        if material.startswith("ed25519:"):
+            return ed25519_key(kid, material.removeprefix("ed25519:"))
+        if material.startswith("@"):
+            return secret_key(kid, _file(kid, material.removeprefix("@")).strip())
+        return secret_key(kid, material.encode())
+    except KeyConfigError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _file(kid: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError):
+        raise ConfigError(f"the file of key {kid!r} cannot be read") from None
+
+
+def _keys(text: str) -> tuple[Key, ...]:
+    keys = _list(_key)(text)
+    if len({key.kid for key in keys}) != len(keys):
+        raise ConfigError("two keys have the same kid")
+    return keys
+
+
+# ------------------------------------------------------------------------------------------------------- the table
+
+
+def _option(default: Any, parse: Callable[[str], Any], help: str, metavar: str = "N") -> Any:
+    return field(default=default, metadata={"parse": parse, "help": help, "metavar": metavar})
+
+
+_port = _integer(0, 65535, "a port number")
+_count = _integer(1, 1_000_000, "a count")
+_seconds = _number(0.0, 86_400.0, "a time in seconds")
+_rate = _number(0.001, 1_000_000.0, "a rate per second")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a person may set. Times are in seconds."""
+
+    host: str = _option("", _text, "address for HTTP; default: loopback without keys, else every address", "ADDRESS")
+    port: int = _option(8080, _port, "TCP port for HTTP and WebSocket; 0 takes a free one", "PORT")
+    media_port: int = _option(7882, _port, "UDP port for media; 0 takes a free one", "PORT")
+    media_ip: tuple[MediaAddress, ...] = _option(
+        (), _list(_media_address), "where media is received; default: all own addresses", "LOCAL[=PUBLIC[:PORT]],…"
+    )
+    url: str = _option("", _websocket_url, "public URL of this instance; default: as the client reached it", "URL")
+    keys: tuple[Key, ...] = _option((), _keys, "keys for tokens, newest first; none: dev mode", "KID:SECRET,…")
+    allowed_origins: tuple[str, ...] = _option(
+        (), _list(_origin), "origins of pages that may connect beside our own, or *", "ORIGIN,…"
+    )
+    trusted_proxies: tuple[str, ...] = _option(
+        (), _list(_text), "proxies whose X-Forwarded-For and -Proto are believed", "ADDRESS,…"
+    )
+    resume_window: float = _option(30.0, _seconds, "seconds a session waits for its client to come back", "SECONDS")
+    join_timeout: float = _option(10.0, _seconds, "seconds a new connection has for its first message", "SECONDS")
+    ping_interval: float = _option(
+        15.0, _number(0.1, 3600.0, "a time in seconds"), "seconds between WebSocket pings", "SECONDS"
+    )
+    shutdown_grace: float = _option(10.0, _seconds, "seconds a shutdown may take", "SECONDS")
+    stun: tuple[str, ...] = _option((), _list(_ice_url("stun", "stuns")), "STUN servers for clients", "URL,…")
+    turn: tuple[str, ...] = _option((), _list(_ice_url("turn", "turns")), "TURN servers for clients", "URL,…")
+    turn_secret: tuple[str, ...] = _option((), _list(_text), "secrets shared with them, newest first", "SECRET,…")
+    turn_lifetime: float = _option(
+        21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
+    )
+    max_message_bytes: int = _option(
+        524_288, _integer(1024, 16_777_216, "a size in bytes"), "largest message accepted", "BYTES"
+    )
+    max_connections_per_address: int = _option(100, _count, "WebSocket connections of one address")
+    max_rooms: int = _option(10_000, _count, "rooms")
+    max_participants_per_room: int = _option(200, _count, "participants in one room")
+    max_tracks_per_participant: int = _option(8, _integer(0, 32, "a count"), "tracks one participant publishes")
+    messages_per_second: float = _option(50.0, _rate, "messages of one connection (twice as many at once)")
+    chats_per_second: float = _option(2.0, _rate, "chat messages of one session (five times as many at once)")
+    joins_per_second: float = _option(10.0, _rate, "joins and resumes of one address (five times as many at once)")
+    max_bad_messages: int = _option(20, _count, "refused messages in 10 s before a connection is closed")
+    outbox_messages: int = _option(1000, _count, "messages that wait for a client that reads slowly")
+    outbox_bytes: int = _option(
+        2_097_152, _integer(1024, 1_073_741_824, "a size in bytes"), "bytes that wait for it", "BYTES"
+    )
+    log_level: str = _option("info", _choice("debug", "info", "warning", "error"), "how much is logged", "LEVEL")
+    ready_file: str = _option("", _text, "write the ports as JSON to this file when ready", "PATH")
+
+    @property
+    def dev_mode(self) -> bool:
+        """No keys: a key is made at start, and HTTP is for this machine only."""
+        return not self.keys
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field of Settings."""
+    return "--" + name.replace("_", "-")
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Settings from texts: `flags` by field name, `environment` by variable name. Raises ConfigError."""
+    values: dict[str, Any] = {}
+    for option in fields(Settings):
+        variable = "AURALINK_" + option.name.upper()
+        if option.name in flags:
+            source, text = flag_of(option.name), flags[option.name]
+        elif environment.get(variable):
+            source, text = variable, environment[variable]
+        else:
+            continue
+        try:
+            values[option.name] = option.metadata["parse"](text)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}.") from None
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.dev_mode and settings.host and not _is_loopback(settings.host):
+        raise ConfigError(
+            f"--host {settings.host} is refused without keys: set --keys or AURALINK_KEYS to serve other machines."
+        )
+    if settings.turn and not settings.turn_secret:
+        raise ConfigError("--turn needs --turn-secret, the secret the TURN servers share with this one.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

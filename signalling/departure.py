@@ -1,0 +1,96 @@
+"""How one gets out: leaving, a lost socket, a window that passed, a newer session of the same identity, the end."""
+
+from __future__ import annotations
+
+from . import messages as m
+from . import negotiation
+from .commands import CloseCode
+from .conference import Conference
+from .events import SocketId
+from .session import Session, Socket, Standing, Step
+
+
+def leave(conference: Conference, session: Session) -> None:
+    """The client asked to end its session."""
+    _say_goodbye(conference, session, "left", "Goodbye.", CloseCode.NORMAL)
+    end(conference, session, "left")
+
+
+def replaced(conference: Conference, session: Session) -> None:
+    """The same identity joined the room again: the newer session stays."""
+    _say_goodbye(conference, session, "replaced", "You joined this room from another place.", CloseCode.REPLACED)
+    end(conference, session, "replaced")
+
+
+def socket_lost(conference: Conference, socket: SocketId) -> None:
+    """A socket is gone; its session, if it still is its session, waits to be resumed while media goes on."""
+    conference.strangers.pop(socket, None)
+    known = conference.sockets.pop(socket, None)
+    if known is None or known.session is None:
+        return
+    session = conference.sessions[known.session]
+    detach(conference, session)
+    if session.peer_state in ("failed", "closed"):
+        end(conference, session, "timeout")
+
+
+def detach(conference: Conference, session: Session) -> None:
+    """Take a session off its socket."""
+    session.step(Step.SOCKET_LOST)
+    session.socket = None
+    session.lost_at = conference.at.now
+    conference.detached[session.id] = None
+
+
+def sweep(conference: Conference) -> None:
+    """End what has waited too long: strangers without a word, sessions without a socket."""
+    now = conference.at.now
+    while conference.strangers:
+        socket = conference.sockets[next(iter(conference.strangers))]
+        if socket.deadline > now:
+            break
+        conference.reply(socket.id, m.Error(code="join_timeout", message="No join or resume came in time."))
+        conference.dismiss(socket.id, "join_timeout", "No join or resume came in time.", CloseCode.POLICY)
+    while conference.detached:
+        session = conference.sessions[next(iter(conference.detached))]
+        if session.lost_at + conference.rules.resume_window > now:
+            break
+        end(conference, session, "timeout", Step.WINDOW_PASSED)
+
+
+def shut_down(conference: Conference) -> None:
+    """Tell every client that this process ends. Its sessions end with it, so there is nothing to resume."""
+    conference.shutting_down = True
+    for socket in list(conference.sockets):
+        conference.dismiss(socket, "shutting_down", "This server is about to end; join again.", CloseCode.RESTART)
+
+
+def dismiss_for_errors(conference: Conference, socket: Socket) -> None:
+    """Too much nonsense on one connection. Its session may be resumed by a client that means well."""
+    if socket.standing is Standing.MEMBER and socket.session is not None:
+        detach(conference, conference.sessions[socket.session])
+        resume = True
+    else:
+        resume = False
+    conference.dismiss(socket.id, "too_many_errors", "Too many messages were refused.", CloseCode.POLICY, resume=resume)
+
+
+def end(conference: Conference, session: Session, reason: str, step: Step = Step.LEFT) -> None:
+    """End a session: its media, its place in the room, its resume token. The others are told why."""
+    session.step(step)
+    conference.detached.pop(session.id, None)
+    conference.resumable.pop(session.resume_key, None)
+    negotiation.close_peer(conference, session)
+    del conference.sessions[session.id]
+    gone = conference.rooms.leave(session.id)
+    conference.tell_room(session.room, m.ParticipantLeft(participant=session.id, reason=reason))
+    if session.room not in conference.rooms:
+        conference.speakers.pop(session.room, None)
+    else:
+        negotiation.forget_tracks(conference, session.room, list(gone.tracks))
+
+
+def _say_goodbye(conference: Conference, session: Session, code: str, text: str, close: CloseCode) -> None:
+    if session.socket is not None:
+        conference.dismiss(session.socket, code, text, close)
+        session.socket = None

@@ -1,0 +1,138 @@
+"""How one gets in: join with an access token, or resume a session whose socket was lost."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import deque
+
+from state.model import Participant, ParticipantId
+
+from . import departure, negotiation, roster
+from . import messages as m
+from .commands import CloseCode
+from .conference import Conference, Refused
+from .limits import TokenBucket
+from .session import Session, Socket, Standing, Step
+from .tokens import Claims, TokenError
+
+RESUME_TOKEN_BYTES = 16  # 128 bits
+
+
+def join(conference: Conference, socket: Socket, message: m.Join) -> None:
+    """A new session. Raises Refused."""
+    _admit(conference, socket)
+    try:
+        claims = conference.tokens.verify(message.token, conference.at.wall)
+    except TokenError as error:
+        raise Refused(error.code, str(error), field="token") from None
+    older = conference.rooms.by_identity(claims.room, claims.identity)
+    _check_room(conference, claims, replacing=older is not None)
+    if older is not None:
+        departure.replaced(conference, conference.sessions[older])
+    session = _open_session(conference, socket, claims, automatic=message.subscribe == "auto")
+    member = Participant(session.id, claims.identity, claims.name)
+    others = list(conference.rooms.room(claims.room).participants)
+    conference.rooms.enter(claims.room, member)
+    if claims.grant.subscribe:
+        known = [track for other in others for track in other.tracks.values()] if session.automatic else []
+        session.subscribed = {track.id: None for track in known}
+        session.receive = roster.first_sections(known)
+    _welcome(conference, session, socket, resumed=False, request=message.request)
+    conference.tell_room(
+        claims.room, m.ParticipantJoined(participant=roster.participant_info(member)), but=[session.id]
+    )
+    negotiation.open_peer(conference, session)
+
+
+def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
+    """A known session on a new socket; a socket it still has is closed. Raises Refused."""
+    _admit(conference, socket)
+    # Looked up by hash, so that the time this takes tells nothing about the tokens that exist. Taking it out makes it
+    # single use.
+    participant = conference.resumable.pop(_key(message.resume_token), None)
+    if participant is None:
+        raise Refused("resume_failed", "This session cannot be resumed; join again.", field="resume_token")
+    session = conference.sessions[participant]
+    old = session.socket
+    session.step(Step.RESUMED)
+    conference.detached.pop(session.id, None)
+    if old is not None:
+        conference.dismiss(old, "taken_over", "The session goes on over another connection.", CloseCode.TAKEN_OVER)
+    _bind(conference, session, socket)
+    _welcome(conference, session, socket, resumed=True, request=message.request)
+    negotiation.tell_lost_media(conference, session)
+
+
+def _admit(conference: Conference, socket: Socket) -> None:
+    if conference.shutting_down:
+        raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
+    wait = conference.joins.take(socket.address, conference.at.now)
+    if wait:
+        raise Refused("rate_limited", "Too many joins from this address.", retry_after=wait, close=CloseCode.TRY_LATER)
+
+
+def _check_room(conference: Conference, claims: Claims, *, replacing: bool) -> None:
+    rules, rooms = conference.rules, conference.rooms
+    if claims.room not in rooms and len(rooms) >= rules.max_rooms:
+        raise Refused("too_many_rooms", "This server hosts as many rooms as it may.", close=CloseCode.TRY_LATER)
+    if rooms.size(claims.room) - replacing >= rules.max_participants_per_room:
+        raise Refused("room_full", "The room is full.", close=CloseCode.TRY_LATER)
+
+
+def _open_session(conference: Conference, socket: Socket, claims: Claims, *, automatic: bool) -> Session:
+    session = Session(
+        id=ParticipantId(conference.new_id("p")),
+        room=claims.room,
+        grant=claims.grant,
+        automatic=automatic and claims.grant.subscribe,
+        chats=TokenBucket(conference.rules.chats, conference.at.now),
+        missed_chat=deque(maxlen=conference.rules.missed_chat),
+    )
+    conference.sessions[session.id] = session
+    _bind(conference, session, socket)
+    return session
+
+
+def _bind(conference: Conference, session: Session, socket: Socket) -> None:
+    conference.strangers.pop(socket.id, None)
+    socket.standing = Standing.MEMBER
+    socket.session = session.id
+    session.socket = socket.id
+
+
+def _welcome(
+    conference: Conference, session: Session, socket: Socket, *, resumed: bool, request: str | m.UnsetType
+) -> None:
+    """The one snapshot with which a client begins, and a fresh resume token in place of the last one."""
+    token = base64.urlsafe_b64encode(conference.random(RESUME_TOKEN_BYTES)).rstrip(b"=").decode()
+    conference.resumable.pop(session.resume_key, None)
+    session.resume_key = _key(token)
+    conference.resumable[session.resume_key] = session.id
+    missed = list(session.missed_chat)
+    session.missed_chat.clear()
+    audio, video = session.receive
+    conference.send(
+        session,
+        m.Welcome(
+            participant=session.id,
+            room=roster.room_snapshot(conference.rooms.room(session.room)),
+            permissions=roster.permissions(session.grant),
+            resume_token=token,
+            resume_window=conference.rules.resume_window,
+            resumed=resumed,
+            url=socket.url,
+            ice_servers=conference.ice_servers(session.id, conference.at.wall),
+            receive=m.ReceiveSections(audio=audio, video=video),
+            slots=roster.slots(session.slots),
+            chat=missed,
+            request=request,
+        ),
+    )
+    speakers = conference.speakers.get(session.room)
+    if speakers:
+        conference.send(session, m.Speakers(speakers=speakers))
+
+
+def _key(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,105 @@
+"""Events: the only way for the conference to learn that something happened.
+
+Their counterpart are the commands (commands.py), the only way for it to make something happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+from sfu.media_plane import Answer, MediaEvent, PeerId
+
+from .messages import ClientMessage
+
+SocketId = NewType("SocketId", int)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """When an event happened: `now` in seconds on a monotonic clock, `wall` in seconds since 1970."""
+
+    now: float
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A socket opened from `address`; `url` is where its client can reach this instance again."""
+
+    socket: SocketId
+    address: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A valid message arrived."""
+
+    socket: SocketId
+    message: ClientMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Something arrived that is no message: `code`, `text`, `field` and `request` go into the error."""
+
+    socket: SocketId
+    code: str
+    text: str
+    field: str = ""
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A socket is gone."""
+
+    socket: SocketId
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAnswered:
+    """The media plane answered the offer of `peer`."""
+
+    peer: PeerId
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRefused:
+    """The media plane refused the offer of `peer`."""
+
+    peer: PeerId
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaHappened:
+    """The media plane reported something by itself."""
+
+    event: MediaEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went on; several of these come every second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownBegan:
+    """The process was asked to end."""
+
+
+Event = (
+    Connected
+    | Received
+    | Malformed
+    | Disconnected
+    | OfferAnswered
+    | OfferRefused
+    | MediaHappened
+    | Tick
+    | ShutdownBegan
+)

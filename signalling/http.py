@@ -1,0 +1,262 @@
+"""What is served over HTTP: the page, the WebSocket's door, health, metrics, the schema, and tokens in dev mode."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+from starlette.websockets import WebSocket
+
+from sfu.media_plane import MediaPlane, MediaStats
+
+from . import messages as m
+from . import metrics, origins
+from .config import Settings
+from .limits import BucketPerAddress, CountPerAddress, Rate
+from .server import Server
+from .tokens import SOURCES, Grant, TokenError, Tokens
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+MAX_BODY = 4096  # bytes
+DEV_TOKEN_LIFETIME = 6 * 3600.0  # seconds
+STATS_TIMEOUT = 2.0  # seconds
+
+# Only what a page is made of is served, and under the type that browsers insist on for modules.
+MIME_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".mp3": "audio/mpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+
+
+def build(
+    *, settings: Settings, server: Server, tokens: Tokens, media: MediaPlane, counts: metrics.Metrics, port: int
+) -> Starlette:
+    """The application that is served on `port`."""
+    routes: list[BaseRoute] = [
+        WebSocketRoute("/ws", _WebSocketDoor(settings, server, counts).open),
+        Route("/health/live", _live),
+        Route("/metrics", _metrics_route(media, counts)),
+        Route("/api/schema", _schema),
+    ]
+    if settings.dev_mode:
+        routes.append(Route("/api/dev/token", _DevTokens(tokens, port).issue, methods=["POST"]))
+    routes.append(Mount("/", _Page(directory=WEB, html=True, check_dir=False)))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+
+
+# --------------------------------------------------------------------------------------------------- the WebSocket
+
+
+class _WebSocketDoor:
+    """Decides before the upgrade who may open a WebSocket."""
+
+    def __init__(self, settings: Settings, server: Server, counts: metrics.Metrics) -> None:
+        self._settings = settings
+        self._server = server
+        self._counts = counts
+        self._open = CountPerAddress(settings.max_connections_per_address)
+
+    async def open(self, websocket: WebSocket) -> None:
+        """Refuse with an HTTP error, or serve until it is closed."""
+        origin = websocket.headers.get("origin")
+        host = websocket.headers.get("host", "")
+        address = websocket.client.host if websocket.client else ""
+        if not origins.allowed(origin, host, self._settings.allowed_origins):
+            return await self._refuse(websocket, 403, "origin_refused", "Pages of this origin may not connect.")
+        if m.SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            return await self._refuse(websocket, 400, "subprotocol_required", f"Ask for {m.SUBPROTOCOL}.")
+        if not self._open.enter(address):
+            text = "Too many connections from this address."
+            return await self._refuse(websocket, 429, "too_many_connections", text, {"Retry-After": "5"})
+        try:
+            await websocket.accept(subprotocol=m.SUBPROTOCOL)
+            url = self._settings.url or origins.websocket_url(host, origin, websocket.url.scheme)
+            await self._server.serve(websocket, address, url)
+        finally:
+            self._open.leave(address)
+
+    async def _refuse(
+        self, websocket: WebSocket, status: int, code: str, text: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self._counts.refused_connections.labels(code).inc()
+        await websocket.send_denial_response(_error(status, code, text, headers))
+
+
+# ------------------------------------------------------------------------------------------------- small endpoints
+
+
+async def _live(request: Request) -> Response:
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+async def _schema(request: Request) -> Response:
+    return JSONResponse(m.schema(), media_type="application/schema+json", headers={"Cache-Control": "no-cache"})
+
+
+def _metrics_route(media: MediaPlane, counts: metrics.Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def scrape(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(STATS_TIMEOUT):
+                stats = await media.stats()
+        except TimeoutError:
+            stats = MediaStats({}, {})  # better half of the metrics than none
+        return Response(counts.text(stats), headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
+
+    return scrape
+
+
+class _DevTokens:
+    """Gives tokens to the page of the same machine. It exists in dev mode only."""
+
+    def __init__(self, tokens: Tokens, port: int) -> None:
+        self._tokens = tokens
+        self._port = port
+        self._rate = BucketPerAddress(Rate(per_second=20.0, burst=100.0))
+
+    async def issue(self, request: Request) -> Response:
+        """A token for `{room, identity?, name}`."""
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if not origins.is_loopback_host(host, self._port):
+            return _error(403, "host_refused", "Tokens are given to pages of this machine only.")
+        if origin is not None and not origins.same_origin(origin, host):
+            return _error(403, "origin_refused", "Tokens are given to this server's own page only.")
+        if self._rate.take(request.client.host if request.client else "", time.monotonic()):
+            return _error(429, "rate_limited", "Too many tokens.", {"Retry-After": "1"})
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return _error(415, "not_json", "Send application/json.")
+        body = await _body(request)
+        if body is None:
+            return _error(413, "body_too_large", f"At most {MAX_BODY} bytes.")
+        try:
+            room, identity, name = _wish(body)
+            token = self._tokens.issue(
+                room=room,
+                identity=identity,
+                name=name,
+                wall=time.time(),
+                lifetime=DEV_TOKEN_LIFETIME,
+                grant=Grant(frozenset(SOURCES)),
+            )
+        except (_BadWish, TokenError) as error:
+            return _error(400, "invalid_request", str(error))
+        answer = {"token": token, "room": room, "identity": identity, "name": name}
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+class _BadWish(ValueError):
+    """The body does not say for whom a token is wanted."""
+
+
+def _wish(body: bytes) -> tuple[str, str, str]:
+    try:
+        wish: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _BadWish("This is not JSON.") from None
+    if not isinstance(wish, dict):
+        raise _BadWish("Send an object with room, name and perhaps identity.")
+    room, name = wish.get("room"), wish.get("name")
+    identity = wish.get("identity", "guest-" + secrets.token_hex(4))
+    if not isinstance(room, str) or not isinstance(name, str) or not isinstance(identity, str):
+        raise _BadWish("room, name and identity are texts; room and name are needed.")
+    return room, identity, name
+
+
+async def _body(request: Request) -> bytes | None:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return body
+
+
+def _error(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"code": code, "message": text}, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    headers = dict(error.headers or {})
+    return _error(error.status_code, f"http_{error.status_code}", error.detail, headers)
+
+
+# -------------------------------------------------------------------------------------------------------- the page
+
+
+class _Page(StaticFiles):
+    """The files of web/, with a policy that lets them load nothing from elsewhere."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        response.headers.update(_page_headers(origins.clean_host(host)))
+        return response
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """As Starlette's, but blind for everything that is no part of a page (Python files, hidden files)."""
+        full, found = super().lookup_path(path)
+        parts = PurePosixPath(path)
+        hidden = any(part.startswith((".", "__")) for part in parts.parts if part != ".")
+        is_file = bool(found) and not os.path.isdir(full)
+        if hidden or (is_file and parts.suffix not in MIME_TYPES):
+            return "", None
+        return full, found
+
+    def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Response:
+        """As Starlette's, but with our types: a machine's own list of types may call a module text/plain."""
+        response = super().file_response(full_path, *args, **kwargs)
+        kind = MIME_TYPES.get(PurePosixPath(full_path).suffix)
+        if kind and "content-type" in response.headers:
+            response.headers["Content-Type"] = kind
+        return response
+
+
+def _page_headers(host: str) -> dict[str, str]:
+    # 'self' covers WebSockets of the same host in newer browsers only; naming them costs nothing.
+    sockets = f" ws://{host} wss://{host}" if host else ""
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "font-src": "'self'",
+        "img-src": "'self' data: blob:",
+        "media-src": "'self' blob: mediastream:",
+        "connect-src": f"'self'{sockets}",
+        "worker-src": "'self' blob:",
+        "manifest-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self)",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cache-Control": "no-cache",  # kept, but asked about every time: after an update nobody runs old modules
+    }

@@ -1,0 +1,50 @@
+"""The room model: values that say who is in a room and what they publish, as every instance agrees to write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NewType
+
+RoomName = NewType("RoomName", str)
+Identity = NewType("Identity", str)  # who somebody is: from the token, the same in every session
+ParticipantId = NewType("ParticipantId", str)  # one session of somebody: new with every join
+TrackId = NewType("TrackId", str)
+
+Kind = Literal["audio", "video"]
+Source = Literal["microphone", "camera", "screen", "screen_audio"]
+
+KIND_OF_SOURCE: Mapping[Source, Kind] = {
+    "microphone": "audio",
+    "camera": "video",
+    "screen": "video",
+    "screen_audio": "audio",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One published audio or video, as the room knows it."""
+
+    id: TrackId
+    kind: Kind
+    source: Source
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A member of a room with all it publishes."""
+
+    id: ParticipantId
+    identity: Identity
+    name: str
+    tracks: Mapping[TrackId, Track] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room at one moment, its members in the order in which they came."""
+
+    name: RoomName
+    participants: tuple[Participant, ...]
