@@ -157,8 +157,13 @@ _EXTENSIONS: Final[Mapping[tuple[str, Role], tuple[str, ...]]] = {
 
 
 def answered_extensions(kind: str, role: Role, offered: Mapping[str, int]) -> dict[str, int]:
-    """The header extensions of the answer, uri -> id, under the ids the offer gave them."""
+    """The header extensions of the answer, uri -> id, under the ids the offer gave them.
+
+    What is left out stays out: in later offers Chromium offers for a section only what was answered before.
+    """
     answered = {uri: offered[uri] for uri in _EXTENSIONS.get((kind, role), ()) if uri in offered}
+    if role == "slot":  # headers are written in the one-byte form, which has the ids 1 to 14 (RFC 8285 §4.2)
+        answered = {uri: identifier for uri, identifier in answered.items() if identifier <= 14}
     if TRANSPORT_WIDE_CC in answered:
         answered.pop(ABS_SEND_TIME, None)  # one clock for the bandwidth estimate is enough: 4 bytes less per packet
     return answered

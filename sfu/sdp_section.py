@@ -91,6 +91,8 @@ def read_section(block: Block, index: int, session: Block, bundle: tuple[str, ..
         raise SdpError(f"section {index}: malformed m= line")
     if len(formats) > MAX_PER_SECTION or not all(TOKEN.fullmatch(format_) for format_ in formats):
         raise SdpError(f"section {index}: malformed formats")
+    media = kind in ("audio", "video")
+    payload_types = [number(format_, 0, 127, "payload type") for format_ in formats] if media else []
     port = number(port_text.partition("/")[0], 0, 65535, "port")
     # RFC 9143 §6: a bundle-only section has port zero and is offered all the same.
     rejected = port == 0 and "bundle-only" not in block.attributes
@@ -100,7 +102,6 @@ def read_section(block: Block, index: int, session: Block, bundle: tuple[str, ..
     head = (index, mid, kind, protocol, tuple(formats))
     if rejected:
         return Section(*head, direction="inactive", rejected=True)
-    media = kind in ("audio", "video")
     return Section(
         *head,
         direction=_direction(block) or _direction(session) or "sendrecv",
@@ -109,7 +110,7 @@ def read_section(block: Block, index: int, session: Block, bundle: tuple[str, ..
         rtcp_mux="rtcp-mux" in block.attributes,
         rtcp_rsize="rtcp-rsize" in block.attributes,
         extmap_allow_mixed="extmap-allow-mixed" in block.attributes or "extmap-allow-mixed" in session.attributes,
-        codecs=_codecs(block, formats) if media else (),
+        codecs=_codecs(block, payload_types) if media else (),
         extensions=_extensions(block, session) if media else {},
         ssrcs=_ssrcs(block),
         rids=_rids(block),
@@ -127,8 +128,7 @@ def _direction(block: Block) -> Direction | None:
     return given[0] if given else None
 
 
-def _codecs(block: Block, formats: list[str]) -> tuple[Codec, ...]:
-    payload_types = [number(format_, 0, 127, "payload type") for format_ in formats]
+def _codecs(block: Block, payload_types: list[int]) -> tuple[Codec, ...]:
     if len(payload_types) != len(set(payload_types)):
         raise SdpError("a payload type is given twice")
     maps = _by_payload_type(block, "rtpmap")
