@@ -20,12 +20,14 @@ ARGUMENTS = [
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",
     "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",  # machines without any network can call themselves too
     # A page in the background is as much in the call as the one in front.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
 ]
+# On a machine without any network Chromium can then call itself too. Elsewhere it may make Chromium gather nothing but
+# loopback, which is no way to reach Firefox.
+LOOPBACK = "--allow-loopback-in-peer-connection"
 
 
 class ChromiumPage:
@@ -88,7 +90,7 @@ async def running_chromium(network: Network = HOST, *arguments: str) -> AsyncIte
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=_launcher(network, Path(folder)),
-                args=[*ARGUMENTS, *arguments],
+                args=[*ARGUMENTS, *([LOOPBACK] if network.namespace is None else []), *arguments],
                 chromium_sandbox=False,
             )
             try:

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -62,6 +62,15 @@ class Bidi:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.console: dict[str, list[str]] = {}  # browsing context -> lines
 
+    async def __aenter__(self) -> Self:
+        # Not a TaskGroup, which would wrap every failed assertion of a test into a group.
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.cancel()
+        await asyncio.wait([self._listener])
+
     async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Run one command and return its result. Raises BidiError or TimeoutError."""
         number = next(self._ids)
@@ -73,7 +82,7 @@ class Bidi:
         finally:
             del self._waiting[number]
 
-    async def listen(self) -> None:
+    async def _listen(self) -> None:
         """Hand results and events to those who wait for them, until the connection ends."""
         try:
             async for text in self._socket:
@@ -186,15 +195,12 @@ async def running_firefox(network: Network, **preferences: bool | int | str) -> 
             connected.setblocking(False)
             async with (
                 connect(f"{url}/session", sock=connected, max_size=None, compression=None, proxy=None) as socket,
-                asyncio.TaskGroup() as tasks,
+                Bidi(socket) as bidi,
             ):
-                bidi = Bidi(socket)
-                tasks.create_task(bidi.listen())
                 await bidi.command("session.new", capabilities={})
                 await bidi.command("session.subscribe", events=["log.entryAdded"])
                 await bidi.command("script.addPreloadScript", functionDeclaration=f"() => {{ {MEASURE} }}")
                 yield Firefox(bidi, process)
-                await socket.close()
         finally:
             _kill_group(process.pid)
             await process.wait()

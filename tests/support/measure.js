@@ -35,9 +35,10 @@ window.measure = (() => {
     }));
 
   async function withMedia(constraints) {
+    // The camera first: only a page that may use it learns its machine's addresses.
+    const stream = await navigator.mediaDevices.getUserMedia(constraints);
     const connection = new window.RTCPeerConnection();
     connection.ontrack = (event) => play(event.track);
-    const stream = await navigator.mediaDevices.getUserMedia(constraints);
     for (const track of stream.getTracks()) connection.addTrack(track, stream);
     measure.direct = connection;
     return connection;
