@@ -20,6 +20,7 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsParameters,
     RTCDtlsTransport,
 )
+from OpenSSL import SSL
 
 from .srtp import Keys
 
@@ -72,6 +73,8 @@ class DtlsEndpoint:
 
         `fingerprints` are (algorithm, value) from the peer's SDP; its certificate must match them (RFC 8122).
         """
+        if not fingerprints:
+            raise DtlsError("the peer has no fingerprint")
         remote = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
         await self._transport.start(remote)
         if self._transport.keys is None or self._transport.state != "connected":
@@ -114,6 +117,20 @@ class _Transport(RTCDtlsTransport):
         outbound, inbound = (server, client) if self._role == "server" else (client, server)
         self.keys = Keys(profile.openssl_profile.decode(), outbound, inbound)
 
+    async def _recv_next(self) -> None:
+        """Read all records of the next datagram.
+
+        aiortc reads one: the others of an authentic peer's full datagrams would pile up in OpenSSL's memory for ever.
+        """
+        await super()._recv_next()
+        try:
+            while self.keys is not None and self._ssl is not None:
+                self._ssl.recv(1500)
+        except SSL.ZeroReturnError:
+            raise ConnectionError from None
+        except SSL.Error:  # usually WantReadError: nothing is left
+            return
+
 
 class _Pipe:
     """What aiortc takes for an ICE transport: a bounded queue in, a function out."""
@@ -123,20 +140,25 @@ class _Pipe:
     def __init__(self, send: Callable[[bytes], None], role: str) -> None:
         self.role = role
         self._send_datagram = send
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_DATAGRAMS)
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE_DATAGRAMS + 1)
         self._closed = False
 
     def feed(self, datagram: bytes) -> None:
-        if not self._queue.full():
+        if self._queue.qsize() < _QUEUE_DATAGRAMS:
             self._queue.put_nowait(datagram)
 
     def close(self) -> None:
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._queue.put_nowait(None)  # wakes a handshake that waits; there is always room for it
 
     async def _recv(self) -> bytes:
         if self._closed:
             raise ConnectionError
-        return await self._queue.get()
+        datagram = await self._queue.get()
+        if datagram is None:
+            raise ConnectionError
+        return datagram
 
     async def _send(self, data: bytes) -> None:
         if not self._closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import json
 import logging
@@ -21,6 +22,8 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from sfu.addresses import LocalAddress, local_addresses
+from sfu.engine import Engine, EngineOptions
 from sfu.media_plane import MediaPlane
 
 from . import http
@@ -49,12 +52,16 @@ class Running:
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
 
 
-async def build_media_plane(settings: Settings) -> MediaPlane:
-    """The media plane that the settings ask for."""
-    from sfu.engine import Engine  # type: ignore[import-not-found,unused-ignore]
-
-    engine: MediaPlane = await Engine.start(settings)
-    return engine
+def build_media_plane(settings: Settings) -> Engine:
+    """The media plane that the settings ask for; enter it to bind its sockets."""
+    addresses = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip]
+    return Engine(
+        EngineOptions(
+            # Loopback only where page and server share a machine; and Firefox never checks loopback.
+            addresses or local_addresses(loopback=settings.dev_mode),
+            settings.media_port,
+        )
+    )
 
 
 def build_conference(settings: Settings, tokens: Tokens) -> Conference:
@@ -159,8 +166,9 @@ def listen(settings: Settings) -> list[socket.socket]:
         try:
             return _listen(hosts, settings.port)
         except OSError as error:
-            if settings.port:
-                raise ConfigError(f"--port {settings.port} cannot be listened on: {error.strerror or error}.") from None
+            if settings.port or error.errno != errno.EADDRINUSE:
+                place = f"{settings.host or 'localhost'}, port {settings.port},"
+                raise ConfigError(f"HTTP cannot listen on {place} because: {error.strerror or error}.") from None
     raise ConfigError("--port 0: no port is free.")
 
 
@@ -204,26 +212,22 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    media = await build_media_plane(settings)
-    try:
-        async with running(settings, media) as server:
-            _announce(settings, server, media)
-            gc.collect()
-            gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
-            await ended.wait()
-            log.info("Asked to end: saying goodbye to %d connections", len(server.conference.sockets))
-    finally:
-        await media.close()
+    async with build_media_plane(settings) as media, running(settings, media) as server:
+        _announce(settings, server, media.port)
+        gc.collect()
+        gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
+        await ended.wait()
+        log.info("Asked to end: saying goodbye to %d connections", len(server.conference.sockets))
 
 
-def _announce(settings: Settings, server: Running, media: MediaPlane) -> None:
+def _announce(settings: Settings, server: Running, media_port: int) -> None:
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
     print(f"AuraLink is ready: http://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
     if settings.ready_file:
         # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": getattr(media, "port", settings.media_port)}
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port}
         path = Path(settings.ready_file)
         path.with_suffix(".part").write_text(json.dumps(ready))
         path.with_suffix(".part").replace(path)

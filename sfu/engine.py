@@ -1,0 +1,492 @@
+"""The engine: the MediaPlane of this process, from sockets to events.
+
+Everything runs on one event loop. What a datagram causes is done at once, without await; what it makes us send is
+queued per peer and flushed when the batch it came in has been handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from . import stun
+from .addresses import LocalAddress
+from .answer import Candidate, build_answer, candidate_priority
+from .counters import Counters
+from .dtls import Certificate
+from .ice_lite import Credentials
+from .media_plane import (
+    Answer,
+    Kind,
+    MediaError,
+    MediaEvent,
+    MediaStats,
+    NegotiationNeeded,
+    PeerId,
+    PeerState,
+    PeerStateChanged,
+    PublishedTrack,
+    SlotsChanged,
+    SpeakersChanged,
+    TrackId,
+    TrackUnreceivable,
+)
+from .negotiation import Negotiation, decodable_by_all
+from .outbound import OutboundStream
+from .peer import Peer, Published
+from .sdp import Offer, SdpError, parse_offer
+from .slots import SlotPool, Wish
+from .speakers import ranking
+from .transport import Path, PeerTransport
+from .udp import Address, UdpSocket
+
+log = logging.getLogger(__name__)
+
+MAX_DATAGRAM_BYTES = 1500
+# The tick repairs losses, so it is short; the rest are multiples of it.
+TICK = 0.020
+_FEEDBACK_TICKS, _SPEAKER_TICKS, _REPORT_TICKS = 3, 15, 50
+_PORT_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an operator may set. `port` 0 takes any free one; `start_bitrate_kbps` is the hint in answers."""
+
+    addresses: Sequence[LocalAddress]
+    port: int = 0
+    most_slots: Mapping[Kind, int] = field(default_factory=lambda: {"audio": 32, "video": 32})
+    max_sections: int = 128
+    start_bitrate_kbps: int | None = 1000
+
+
+@dataclass(slots=True)
+class _Member:
+    """What the control plane knows as a peer: it outlives the connection that its offers make."""
+
+    id: PeerId
+    room: str
+    wishes: dict[TrackId, Wish] = field(default_factory=dict)
+    peer: Peer | None = None
+    session_id: int = 0
+    session_version: int = 0
+    remote_ufrag: str = ""
+    layout: Mapping[str, TrackId | None] = field(default_factory=dict)
+    asked: tuple[int, int] = (0, 0)
+
+
+class Engine:
+    """Use as `async with Engine(options) as media:`; satisfies MediaPlane."""
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random_bits: Callable[[int], int] = secrets.randbits,
+    ) -> None:
+        self.counters = Counters()
+        self._options = options
+        self._clock = clock
+        # Reports need seconds since 1970 from a clock that is never set: fix the offset at start.
+        wall_offset = wall() - clock()
+        self._wall: Callable[[float], float] = lambda now: now + wall_offset
+        self._random_bits = random_bits
+        self._negotiation = Negotiation(random_bits)
+        self._certificate = Certificate()
+        self._sockets: list[UdpSocket] = []
+        self._members: dict[PeerId, _Member] = {}
+        self._tracks: dict[TrackId, tuple[_Member, Published]] = {}
+        self._ufrags: dict[str, Peer] = {}
+        self._routes: dict[UdpSocket, dict[Address, Peer]] = {}
+        self._dirty: list[PeerTransport] = []
+        self._events: asyncio.Queue[MediaEvent | None] = asyncio.Queue()
+        self._speakers: dict[str, tuple[tuple[str, float], ...]] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._closed = False
+        self._ticks = 0
+
+    # ------------------------------------------------------------------------------------------- life
+
+    async def __aenter__(self) -> Self:
+        """Bind the sockets. Raises OSError if an address or the port cannot be had."""
+        self._sockets = self._bind()
+        loop = asyncio.get_running_loop()
+        for socket in self._sockets:
+            self._routes[socket] = {}
+            socket.open(loop)
+        await self._tasks.__aenter__()
+        self._tasks.create_task(self._tick_forever(), name="media tick")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+        await self._tasks.__aexit__(None, None, None)
+
+    async def close(self) -> None:
+        """Close every peer and release the sockets; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        for peer_id in list(self._members):
+            await self.close_peer(peer_id)
+        loop = asyncio.get_running_loop()
+        for socket in self._sockets:
+            socket.close(loop)
+        self._events.put_nowait(None)
+
+    def _bind(self) -> list[UdpSocket]:
+        if not self._options.addresses:
+            raise OSError("no local address for media")
+        for attempt in range(_PORT_ATTEMPTS):
+            sockets: list[UdpSocket] = []
+            try:
+                for address in self._options.addresses:
+                    port = sockets[0].port if sockets else self._options.port
+                    sockets.append(UdpSocket(address, port, self.counters, self._on_datagram, self._flush))
+            except OSError:
+                # With port 0 the first socket's port may be taken on another address: draw again.
+                for socket in sockets:
+                    socket.close(asyncio.get_running_loop())
+                if self._options.port or not sockets or attempt == _PORT_ATTEMPTS - 1:
+                    raise
+                continue
+            return sockets
+        raise AssertionError("unreachable")
+
+    @property
+    def port(self) -> int:
+        """The UDP port in use."""
+        return self._sockets[0].port
+
+    # ------------------------------------------------------------------------------------------- verbs
+
+    async def open_peer(self, peer: PeerId, room: str) -> None:
+        """See MediaPlane."""
+        self._members.setdefault(peer, _Member(peer, room, session_id=self._random_bits(62)))
+
+    async def close_peer(self, peer: PeerId) -> None:
+        """See MediaPlane."""
+        member = self._members.pop(peer, None)
+        if member is not None:
+            await self._disconnect(member)
+
+    async def answer(self, peer: PeerId, sdp: str, tracks: Sequence[PublishedTrack]) -> Answer:
+        """See MediaPlane."""
+        member = self._member(peer)
+        try:
+            offer = parse_offer(sdp, max_sections=self._options.max_sections)
+        except SdpError as error:
+            raise MediaError(error.code, str(error)) from None
+        connection = member.peer
+        if connection is not None and (
+            connection.transport.fingerprints != offer.fingerprints
+            or connection.transport.state in ("closed", "failed")
+        ):
+            # Another certificate is another RTCPeerConnection: nothing of the old one goes on.
+            await self._disconnect(member)
+            connection = None
+        if connection is None:
+            connection = self._connect(member, offer)
+        elif offer.ice_ufrag != member.remote_ufrag:
+            credentials = self._credentials()
+            connection.transport.ice.restart(credentials)
+            self._ufrags[credentials.ufrag] = connection
+        member.remote_ufrag = offer.ice_ufrag
+        others = [m.peer for m in self._members.values() if m.room == member.room and m is not member and m.peer]
+        wanted = {track.mid: track.track for track in tracks}
+        outcome = self._negotiation.apply(connection, offer, wanted, decodable_by_all(others), self._clock())
+        for published in outcome.ended:
+            self._end_track(published.id)
+        for published in outcome.started:
+            self._tracks[published.id] = (member, published)
+        connection.pool.reconsider()
+        self._reseat(member)
+        member.session_version += 1
+        credentials = connection.transport.ice.credentials
+        text = build_answer(
+            offer,
+            outcome.plans,
+            ice_ufrag=credentials.ufrag,
+            ice_pwd=credentials.password,
+            fingerprint=self._certificate.fingerprint,
+            candidates=self._candidates(),
+            session_id=member.session_id,
+            session_version=member.session_version,
+            start_bitrate_kbps=self._options.start_bitrate_kbps,
+        )
+        return Answer(text, tuple(outcome.accepted), outcome.rejected)
+
+    async def subscribe(self, peer: PeerId, tracks: Sequence[TrackId]) -> None:
+        """See MediaPlane."""
+        member = self._member(peer)
+        for track in tracks:
+            found = self._tracks.get(track)
+            if found is None or found[0] is member or found[0].room != member.room:
+                continue
+            owner, published = found
+            member.wishes[track] = Wish(published.kind, owner.id)
+            if member.peer is not None:
+                member.peer.pool.want(track, member.wishes[track])
+        self._reseat(member)
+        self._flush()
+
+    async def unsubscribe(self, peer: PeerId, tracks: Sequence[TrackId]) -> None:
+        """See MediaPlane."""
+        member = self._member(peer)
+        for track in tracks:
+            self._drop(member, track)
+        self._reseat(member)
+
+    async def set_muted(self, track: TrackId, muted: bool) -> None:
+        """See MediaPlane."""
+        found = self._tracks.get(track)
+        if found is not None:
+            found[1].track.mute(muted, self._clock())
+            self._flush()
+
+    async def stats(self) -> MediaStats:
+        """See MediaPlane."""
+        connections = [member.peer for member in self._members.values() if member.peer]
+        gauges = {
+            "media_peers": float(len(connections)),
+            "media_peers_connected": float(sum(peer.transport.state == "connected" for peer in connections)),
+            "media_tracks": float(len(self._tracks)),
+            "media_slots": float(sum(len(peer.slots) for peer in connections)),
+            "media_gso_enabled": float(any(socket.gso for socket in self._sockets)),
+        }
+        return MediaStats(self.counters.export(), gauges)
+
+    async def events(self) -> AsyncIterator[MediaEvent]:
+        """See MediaPlane."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    # ------------------------------------------------------------------------------------------- connections
+
+    def _member(self, peer: PeerId) -> _Member:
+        try:
+            return self._members[peer]
+        except KeyError:
+            raise MediaError("unknown_peer", f"There is no media peer {peer}.") from None
+
+    def _credentials(self) -> Credentials:
+        # RFC 8445 section 5.3 asks for 24 bits in the ufrag and 128 in the password; hex digits are ice-chars.
+        return Credentials(f"{self._random_bits(48):012x}", f"{self._random_bits(128):032x}")
+
+    def _candidates(self) -> list[Candidate]:
+        """All our addresses, in the order they were given; loopback is of use to one machine only, so it is last."""
+        ordered = sorted(self._sockets, key=lambda s: s.local.host.startswith("127.") or s.local.host == "::1")
+        return [
+            Candidate(*socket.announced, candidate_priority("host", 65535 - number), str(number + 1))
+            for number, socket in enumerate(ordered)
+        ]
+
+    def _connect(self, member: _Member, offer: Offer) -> Peer:
+        now = self._clock()
+        transport = PeerTransport(
+            self._credentials(),
+            offer.fingerprints,
+            self._certificate,
+            self.counters,
+            self._dirty,
+            lambda state, reason: self._on_state(member, state, reason),
+            now,
+        )
+        pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots)
+        peer = Peer(member.id, member.room, transport, pool, self._random_bits(31) + 1, self.counters, self._wall)
+        for track, wish in member.wishes.items():
+            pool.want(track, wish)
+        member.peer = peer
+        member.asked = (0, 0)
+        self._ufrags[transport.ice.credentials.ufrag] = peer
+        return peer
+
+    async def _disconnect(self, member: _Member) -> None:
+        """End the member's connection: its tracks leave every slot, its addresses and names are forgotten."""
+        peer = member.peer
+        if peer is None:
+            return
+        member.peer = None
+        now = self._clock()
+        for published in list(peer.published.values()):
+            self._end_track(published.id)
+        for stream in peer.streams.values():
+            if stream.track is not None:
+                stream.track.detach(stream, now)
+        for ufrag in [ufrag for ufrag, known in self._ufrags.items() if known is peer]:
+            del self._ufrags[ufrag]
+        for path in peer.transport.paths:
+            routes = self._routes[path.socket]
+            if routes.get(path.address) is peer:
+                del routes[path.address]
+        if member.layout:
+            member.layout = {}
+            self._emit(SlotsChanged(member.id, {}))
+        await peer.transport.close()
+
+    def _on_state(self, member: _Member, state: PeerState, reason: str) -> None:
+        peer = member.peer
+        log.info("peer %s: %s (%s)", member.id, state, reason)
+        self._emit(PeerStateChanged(member.id, state, reason))
+        if peer is None or state != "connected":
+            return
+        now = self._clock()
+        for stream in peer.slots.values():
+            peer.connect_slot(stream)
+            seated = peer.pool.track_in(stream)
+            if seated is not None and stream.track is None:
+                self._tracks[seated][1].track.attach(stream, now)
+        for published in peer.published.values():
+            published.track.retry_keyframe(now)
+        self._flush()
+
+    # ------------------------------------------------------------------------------------------- tracks and slots
+
+    def _end_track(self, track: TrackId) -> None:
+        self._tracks.pop(track, None)
+        for member in self._members.values():
+            if track in member.wishes:
+                self._drop(member, track)
+                self._reseat(member)
+
+    def _drop(self, member: _Member, track: TrackId) -> None:
+        member.wishes.pop(track, None)
+        stream = member.peer.pool.drop(track) if member.peer else None
+        if stream is not None and stream.track is not None:
+            stream.track.detach(stream, self._clock())
+
+    def _reseat(self, member: _Member) -> None:
+        """Seat what waits, start it if there are keys, and tell the client what changed or what it lacks."""
+        peer = member.peer
+        if peer is None:
+            return
+        now = self._clock()
+        for track_id, stream in peer.pool.fill():
+            track = self._tracks[track_id][1].track
+            if track.codec not in stream.codecs:
+                peer.pool.refuse(track_id)
+                self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
+            elif peer.transport.srtp is not None:
+                track.attach(stream, now)
+        layout = peer.pool.layout()
+        if layout != member.layout:
+            member.layout = layout
+            self._emit(SlotsChanged(member.id, layout))
+        if peer.pool.lacks_slots():
+            asked = (peer.pool.needed("audio"), peer.pool.needed("video"))
+            if asked != member.asked:
+                member.asked = asked
+                self._emit(NegotiationNeeded(member.id, *asked))
+
+    def _emit(self, event: MediaEvent) -> None:
+        if not self._closed:
+            self._events.put_nowait(event)
+
+    # ------------------------------------------------------------------------------------------- datagrams
+
+    def _on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
+        """RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""
+        counters = self.counters
+        size = len(datagram)
+        counters.packets_received += 1
+        counters.bytes_received += size
+        if not 2 <= size <= MAX_DATAGRAM_BYTES:
+            counters.dropped["size"] += 1
+            return
+        first = datagram[0]
+        if 127 < first < 192:
+            peer = self._routes[socket].get(address)
+            if peer is not None:
+                peer.receive(datagram, self._clock())
+            else:
+                counters.dropped["unknown_address"] += 1
+        elif first < 4:
+            self._on_stun(socket, datagram, address)
+        elif 19 < first < 64:
+            peer = self._routes[socket].get(address)
+            if peer is not None:
+                peer.transport.handle_dtls(datagram)
+            else:
+                counters.dropped["unknown_address"] += 1
+        else:
+            counters.dropped["not_ours"] += 1
+
+    def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
+        dropped = self.counters.dropped
+        try:
+            check = stun.parse(datagram)
+        except stun.StunError:
+            dropped["stun_malformed"] += 1
+            return
+        peer = self._ufrags.get(check.username.partition(":")[0]) if check.is_request else None
+        if peer is None:
+            dropped["stun_unknown_ufrag"] += 1
+            return
+        if not peer.transport.handle_check(check, Path(socket, address), self._clock()):
+            dropped["stun_unauthentic"] += 1
+            return
+        # Only now is the source believed: everything else from unknown addresses is dropped.
+        self._routes[socket][address] = peer
+        if not peer.handshake_begun and not self._closed:
+            peer.handshake_begun = True
+            self._tasks.create_task(peer.transport.handshake(), name=f"handshake {peer.id}")
+
+    def _flush(self) -> None:
+        """Send what the batch at hand has queued."""
+        if self._dirty:
+            dirty, self._dirty[:] = self._dirty[:], []
+            for transport in dirty:
+                transport.flush()
+
+    # ------------------------------------------------------------------------------------------- time
+
+    async def _tick_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not self._closed:
+            # Late ticks are not made up for: after a stall one is enough.
+            due = max(due + TICK, loop.time())
+            await asyncio.sleep(due - loop.time())
+            self.tick(self._clock())
+
+    def tick(self, now: float) -> None:
+        """What has to be done now and then. Call it every TICK seconds."""
+        self._ticks += 1
+        members = [member for member in self._members.values() if member.peer is not None]
+        peers = [member.peer for member in members if member.peer is not None]
+        for peer in peers:
+            peer.repair(now)
+        if self._ticks % _FEEDBACK_TICKS == 0:
+            for peer in peers:
+                peer.send_feedback()
+        if self._ticks % _SPEAKER_TICKS == 0:
+            self._update_speakers(peers)
+        if self._ticks % _REPORT_TICKS == 0:
+            for peer in peers:
+                peer.send_reports(now)
+                peer.transport.check_liveness(now)
+            self._ufrags = {u: peer for u, peer in self._ufrags.items() if u in peer.transport.ice.ufrags}
+        self._flush()
+
+    def _update_speakers(self, peers: Sequence[Peer]) -> None:
+        levels: dict[str, dict[str, float]] = {}
+        for peer in peers:
+            in_room = levels.setdefault(peer.room, {})
+            for published in peer.published.values():
+                if published.kind == "audio":
+                    level = published.track.meter.tick()
+                    in_room[published.id] = 0.0 if published.track.muted else level
+        for gone in self._speakers.keys() - levels.keys():
+            del self._speakers[gone]
+        for room, found in levels.items():
+            speakers = ranking(found)
+            if speakers != self._speakers.get(room, ()):
+                self._speakers[room] = speakers
+                self._emit(SpeakersChanged(room, tuple((TrackId(track), level) for track, level in speakers)))

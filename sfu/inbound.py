@@ -1,0 +1,210 @@
+"""One published track and its fan-out: the fast path of the whole server.
+
+`fan_out` runs once per packet that comes in, its inner loop once per packet that goes out. There is no await, no
+task, no lock and no object per packet in it beyond the two byte strings that are sent; `make bench` measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .codecs import CodecKey
+from .keyframes import KeyframeRequests
+from .loss import LossRepair
+from .outbound import HeaderExtensions, OutboundStream, PayloadTypes
+from .packet_ring import PacketRing, Stored
+from .payloads import starts_keyframe
+from .reports import Reception
+from .rtp import Packet, pack_fixed_header
+from .sequence import FIRST_CYCLE, extend
+from .speakers import LevelMeter
+
+# Three seconds of a good video, five of audio.
+_RING = {"audio": 256, "video": 1024}
+# A jump further than this is a source that began anew, not loss.
+_MAX_JUMP = 8192
+
+
+class _Group:
+    """Receivers whose packets differ only in SSRC, numbers and key: the rest of the header is made once for all."""
+
+    __slots__ = ("extensions", "payload_types", "streams")
+
+    def __init__(self, payload_types: PayloadTypes, extensions: HeaderExtensions) -> None:
+        self.payload_types = payload_types
+        self.extensions = extensions
+        self.streams: list[OutboundStream] = []
+
+
+class InboundTrack:
+    """A track as its publisher sends it. Times are monotonic seconds."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.codec: CodecKey | None = None
+        self.clock_rate = 48000 if kind == "audio" else 90000
+        self.ssrc = 0
+        self.muted = False
+        self.ring = PacketRing(_RING[kind])
+        self.reception = Reception(self.clock_rate)
+        self.loss = LossRepair()
+        self.keyframes = KeyframeRequests()
+        self.meter = LevelMeter()
+        self.ask_keyframe: Callable[[], None] = _nobody
+        self.sync: tuple[float, int] | None = None
+        """(our time in seconds since 1970, RTP timestamp) of the last sender report."""
+        self.last_timestamp = 0
+        self._highest = -1
+        self._starts_keyframe: Callable[[bytes], bool] = starts_keyframe("")
+        self._groups: dict[tuple[PayloadTypes, tuple[int, int], bool], _Group] = {}
+        self._running: dict[OutboundStream, _Group] = {}
+        self._waiting: dict[OutboundStream, None] = {}
+
+    # ------------------------------------------------------------------------------------------- keyframes
+
+    def want_keyframe(self, now: float) -> None:
+        """A receiver needs a keyframe: ask the source, at once or as soon as the limit allows."""
+        if self.kind == "video" and not self.muted and self.keyframes.want(now):
+            self.ask_keyframe()
+
+    def retry_keyframe(self, now: float) -> None:
+        """Ask again if a keyframe is wanted and has not come."""
+        if not self.muted and self.keyframes.due(now):
+            self.ask_keyframe()
+
+    # ------------------------------------------------------------------------------------------- receivers
+
+    def attach(self, stream: OutboundStream, now: float) -> None:
+        """Send to `stream` from the next packet that a decoder can start with."""
+        stream.track = self
+        self._waiting[stream] = None
+        self.want_keyframe(now)
+
+    def mute(self, muted: bool, now: float) -> None:
+        """Forward nothing while muted, and begin again with a keyframe."""
+        if muted == self.muted:
+            return
+        self.muted = muted
+        if muted:
+            self.hold(now)
+        elif self._waiting:
+            self.want_keyframe(now)
+
+    def detach(self, stream: OutboundStream, now: float) -> None:
+        """Send to `stream` no more. A stream that is not attached is ignored."""
+        if stream.track is self:
+            stream.track = None
+        self._waiting.pop(stream, None)
+        group = self._running.pop(stream, None)
+        if group is None:
+            return
+        group.streams.remove(stream)
+        if not group.streams:
+            self._groups = {key: kept for key, kept in self._groups.items() if kept is not group}
+        stream.stop(self.last_timestamp, now)
+
+    def hold(self, now: float) -> None:
+        """Let every stream wait for the next keyframe, as after a mute or a restart of the source."""
+        for stream in list(self._running):
+            self.detach(stream, now)
+            self.attach(stream, now)
+
+    def set_codec(self, codec: CodecKey, now: float) -> None:
+        """The publisher's packets are of `codec` from now on."""
+        if codec != self.codec:
+            self._starts_keyframe = starts_keyframe(codec.name)
+            self.hold(now)
+        self.codec = codec  # this object from now on: the packet path compares by identity
+
+    def _start(self, stream: OutboundStream, number: int, timestamp: int, now: float) -> None:
+        del self._waiting[stream]
+        payload_types = stream.codecs.get(self.codec) if self.codec else None
+        if payload_types is None:  # negotiated away since it was attached; nothing it could decode
+            return
+        key = (payload_types, stream.extensions.ids, stream.seal is not None)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(payload_types, stream.extensions)
+        group.streams.append(stream)
+        self._running[stream] = group
+        stream.start(self, number, timestamp, payload_types, now)
+
+    # ------------------------------------------------------------------------------------------- packets
+
+    def receive(self, packet: Packet, level: int, orientation: int, now: float) -> bool:
+        """Take one packet, first-hand or repaired, and forward it. False if it is a duplicate or far too late.
+
+        `level` and `orientation` are header extension bytes or -1.
+        """
+        highest = self._highest
+        if highest < 0:
+            highest = FIRST_CYCLE + packet.sequence - 1
+        number = extend(packet.sequence, highest)
+        ahead = number - highest
+        if ahead > 0:
+            if ahead > _MAX_JUMP:
+                self.hold(now)
+                self.ring = PacketRing(_RING[self.kind])
+            elif ahead > 1 and self.kind == "video" and not self.loss.gap(highest + 1, number, now):
+                self.want_keyframe(now)
+            self._highest = number
+        elif ahead > -_MAX_JUMP:
+            self.loss.arrived(number)
+        else:
+            self.hold(now)
+            self.ring = PacketRing(_RING[self.kind])
+            self._highest = number
+        timestamp, payload = packet.timestamp, packet.payload
+        if not self.ring.store(Stored(number, packet.marker, timestamp, level, orientation, payload)):
+            return False
+        self.reception.packet(number, timestamp, now)
+        if level >= 0:
+            self.meter.packet(level)
+        if self.kind == "video" and self._starts_keyframe(payload):
+            self.keyframes.arrived()
+            startable = True
+        else:
+            startable = self.kind == "audio"
+        if self.muted:
+            return True
+        if self._waiting and startable and ahead > 0:
+            for stream in list(self._waiting):
+                self._start(stream, number, timestamp, now)
+        self.fan_out(number, packet.marker, timestamp, level, orientation, payload)
+        return True
+
+    def fan_out(self, number: int, marker: int, timestamp: int, level: int, orientation: int, payload: bytes) -> None:
+        """Write, encrypt and queue one packet for every running stream."""
+        self.last_timestamp = timestamp
+        pack = pack_fixed_header
+        size = len(payload)
+        for group in self._groups.values():
+            extensions = group.extensions.block(level, orientation)
+            first = 0x90 if extensions else 0x80
+            second = marker | group.payload_types.media
+            for stream in group.streams:
+                out = number + stream.number_offset
+                if out == stream.next_number:
+                    stream.next_number = out + 1
+                elif not stream.claim(out):
+                    continue
+                header = (
+                    pack(first, second, out & 0xFFFF, (timestamp + stream.timestamp_offset) & 0xFFFFFFFF, stream.ssrc)
+                    + extensions
+                )
+                queue = stream.queue
+                if not queue:
+                    stream.mark_dirty()
+                seal = stream.seal
+                if seal is not None:
+                    queue.append(header)
+                    queue.append(seal((stream.iv_base ^ out).to_bytes(12, "big"), payload, header))
+                else:
+                    queue.append(stream.protect(header + payload))
+                    queue.append(b"")
+                stream.packets += 1
+                stream.octets += size
+
+
+def _nobody() -> None:
+    """The publisher is not connected yet; its first frame is a keyframe anyway."""

@@ -1,0 +1,238 @@
+"""One receive slot as an RTP stream: whatever tracks pass through it, a packet number is never used twice.
+
+Under AES-GCM the packet number is the nonce, and "the GCM mode is ... insecure if the same nonce is used twice" (RFC
+7714 section 8.3 says it at length). So numbers come from one counter that only goes forward for the life of the
+DTLS association; a number that was passed over may be used once, later, by the packet it was kept for; and what is
+sent again goes out under the RTX SSRC with a number of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from .codecs import CodecKey
+from .packet_ring import Stored
+from .rtp import pack_extensions, pack_fixed_header
+from .sequence import extend
+
+if TYPE_CHECKING:
+    from .inbound import InboundTrack
+    from .srtp import Session
+
+# RFC 3711 section 3.3.1: a receiver guesses the roll-over counter, so the first number stays away from the wrap.
+FIRST_NUMBER_BELOW = 1 << 15
+# More would allow for later packets, fewer bound the memory of a stream that loses everything.
+_MAX_SKIPPED = 512
+# A receiver that asks again sooner than its round trip asks for what is on its way.
+_MIN_RESEND_INTERVAL = 0.030
+# Resends per second and stream, and how many of them at once. Above it a receiver is broken or hostile.
+_RESEND_RATE = 300.0
+_RESEND_BURST = 150.0
+
+
+class PayloadTypes(NamedTuple):
+    """What one receiver calls a codec: its payload type and the one of its retransmissions."""
+
+    media: int
+    rtx: int | None
+
+
+class HeaderExtensions:
+    """The header extension ids of one receiver's section, 0 for those it did not negotiate."""
+
+    def __init__(self, level: int, orientation: int) -> None:
+        self.ids = (level, orientation)
+        self._blocks: dict[tuple[int, int], bytes] = {}
+
+    def block(self, level: int, orientation: int) -> bytes:
+        """The extension part of a header for an audio level byte and an orientation byte, each -1 if absent.
+
+        There are at most 257 x 257 such blocks, and in practice a hundred, so that they are kept.
+        """
+        found = self._blocks.get((level, orientation))
+        if found is None:
+            values = zip(self.ids, (level, orientation), strict=True)
+            found = pack_extensions((key, bytes([value])) for key, value in values if key and value >= 0)
+            self._blocks[level, orientation] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The stretch of a stream's numbers that one track filled: the way back from a NACK to the source's packet."""
+
+    first: int
+    track: InboundTrack
+    number_offset: int
+    timestamp_offset: int
+    payload_types: PayloadTypes
+
+
+class OutboundStream:
+    """The RTP stream of one slot of one receiver. `queue` and `dirty` are those of the receiver's transport."""
+
+    __slots__ = (
+        "_resend_tokens",
+        "_resend_tokens_at",
+        "_resent",
+        "_resumes_at",
+        "_rtx_number",
+        "_segments",
+        "_skipped",
+        "_timestamp",
+        "codecs",
+        "extensions",
+        "iv_base",
+        "mark_dirty",
+        "next_number",
+        "number",
+        "number_offset",
+        "octets",
+        "packets",
+        "protect",
+        "queue",
+        "round_trip",
+        "rtx_iv_base",
+        "rtx_ssrc",
+        "seal",
+        "ssrc",
+        "timestamp_offset",
+        "track",
+    )
+
+    def __init__(self, ssrc: int, rtx_ssrc: int, first_number: int, first_rtx_number: int) -> None:
+        self.number = 0  # among the slots of its kind
+        self.ssrc = ssrc
+        self.rtx_ssrc = rtx_ssrc
+        self.codecs: Mapping[CodecKey, PayloadTypes] = {}
+        self.extensions = HeaderExtensions(0, 0)
+        self.track: InboundTrack | None = None
+        self.next_number = first_number
+        self._rtx_number = first_rtx_number
+        self._skipped: set[int] = set()
+        self._segments: list[Segment] = []
+        self.number_offset = 0
+        self.timestamp_offset = 0
+        self._timestamp: int | None = None
+        self._resumes_at = 0.0
+        self._resent: dict[int, float] = {}
+        self._resend_tokens = _RESEND_BURST
+        self._resend_tokens_at = 0.0
+        self.packets = 0
+        self.octets = 0
+        self.round_trip = 0.1  # seconds; a guess until the first report
+        self.queue: list[bytes] = []
+        self.mark_dirty: Callable[[], None] = _not_connected
+        self.seal: Callable[[bytes, bytes, bytes], bytes] | None = None
+        self.protect: Callable[[bytes], bytes] = bytes
+        self.iv_base = 0
+        self.rtx_iv_base = 0
+
+    def connect(self, srtp: Session, queue: list[bytes], mark_dirty: Callable[[], None]) -> None:
+        """Give the stream the keys of the association and the outgoing queue of its transport."""
+        self.seal = srtp.seal
+        self.protect = srtp.protect_rtp
+        self.iv_base = srtp.iv_base(self.ssrc)
+        self.rtx_iv_base = srtp.iv_base(self.rtx_ssrc)
+        self.queue = queue
+        self.mark_dirty = mark_dirty
+
+    # ------------------------------------------------------------------------------------------- numbers
+
+    def start(self, track: InboundTrack, number: int, timestamp: int, payload_types: PayloadTypes, now: float) -> None:
+        """The next packet is `track`'s packet `number`: continue our numbers and timestamps from the last track's."""
+        self.number_offset = self.next_number - number
+        if self._timestamp is None:
+            self.timestamp_offset = 0
+        else:
+            elapsed = max(1, round((now - self._resumes_at) * track.clock_rate))
+            self.timestamp_offset = (self._timestamp + elapsed - timestamp) & 0xFFFFFFFF
+        # What the last track left out is not this one's to fill in.
+        self._skipped.clear()
+        segment = Segment(self.next_number, track, self.number_offset, self.timestamp_offset, payload_types)
+        self._segments = [*self._segments[-2:], segment]
+
+    def stop(self, last_timestamp: int, now: float) -> None:
+        """The track was taken out of the slot after it sent `last_timestamp` (its own count)."""
+        self._timestamp = (last_timestamp + self.timestamp_offset) & 0xFFFFFFFF
+        self._resumes_at = now
+
+    def claim(self, number: int) -> bool:
+        """Take a number that is not the next one. False if it was used, or was never this track's to use."""
+        ahead = number - self.next_number
+        if ahead < 0:
+            if number not in self._skipped:
+                return False
+            self._skipped.remove(number)
+            return True
+        self._skipped.update(range(max(self.next_number, number - _MAX_SKIPPED), number))
+        if len(self._skipped) > _MAX_SKIPPED:
+            self._skipped = set(sorted(self._skipped)[-_MAX_SKIPPED:])
+        self.next_number = number + 1
+        return True
+
+    # ------------------------------------------------------------------------------------------- resending
+
+    def resend(self, sequences: Iterable[int], now: float) -> tuple[int, int]:
+        """Answer a NACK for our 16-bit numbers by RTX. Returns how many were sent and how many refused by limits."""
+        self._resend_tokens += (now - self._resend_tokens_at) * _RESEND_RATE
+        self._resend_tokens = min(self._resend_tokens, _RESEND_BURST)
+        self._resend_tokens_at = now
+        if len(self._resent) > 2 * _MAX_SKIPPED:
+            self._resent = {number: at for number, at in self._resent.items() if now - at < 1}
+        sent = refused = 0
+        wait = max(_MIN_RESEND_INTERVAL, self.round_trip * 0.8)
+        for sequence in sequences:
+            number = extend(sequence, self.next_number)
+            found = self._find(number)
+            if found is None:
+                continue
+            if now - self._resent.get(number, float("-inf")) < wait or self._resend_tokens < 1:
+                refused += 1
+                continue
+            self._resent[number] = now
+            self._resend_tokens -= 1
+            self._send_rtx(number, *found)
+            sent += 1
+        return sent, refused
+
+    def _find(self, number: int) -> tuple[Segment, Stored] | None:
+        if number >= self.next_number:
+            return None
+        for segment in reversed(self._segments):
+            if number >= segment.first:
+                stored = segment.track.ring.get(number - segment.number_offset)
+                return (segment, stored) if stored else None
+        return None
+
+    def _send_rtx(self, number: int, segment: Segment, stored: Stored) -> None:
+        """RFC 4588 section 4: the original sequence number, then the original payload, in a stream of its own."""
+        payload_type = segment.payload_types.rtx
+        if payload_type is None:
+            return
+        extensions = self.extensions.block(stored.level, stored.orientation)
+        rtx_number = self._rtx_number
+        self._rtx_number += 1
+        header = (
+            pack_fixed_header(
+                0x90 if extensions else 0x80,
+                stored.marker | payload_type,
+                rtx_number & 0xFFFF,
+                (stored.timestamp + segment.timestamp_offset) & 0xFFFFFFFF,
+                self.rtx_ssrc,
+            )
+            + extensions
+        )
+        payload = (number & 0xFFFF).to_bytes(2, "big") + stored.payload
+        if not self.queue:
+            self.mark_dirty()
+        if self.seal is None:
+            self.queue += (self.protect(header + payload), b"")
+        else:
+            self.queue += (header, self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header))
+
+
+def _not_connected() -> None:
+    raise RuntimeError("a stream was used before its transport had keys")

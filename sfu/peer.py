@@ -1,0 +1,296 @@
+"""One peer: the tracks it publishes, the slots it receives in, and what its packets ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from . import rtcp, rtp
+from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION, CodecKey
+from .counters import Counters
+from .inbound import InboundTrack
+from .media_plane import Kind, PeerId, TrackId
+from .outbound import OutboundStream
+from .reports import RemoteClock, round_trip, to_ntp
+from .rtp import Packet
+from .slots import SlotPool
+from .srtp import SrtpError
+from .transport import PeerTransport
+from .transport_cc import FeedbackRecorder
+
+# SSRCs that a client may use: two per track and some that ended. More is somebody filling our tables.
+_MAX_SOURCES: Final = 256
+_MAX_RTCP_BYTES: Final = 1200
+
+
+@dataclass(slots=True)
+class Published:
+    """A track that the peer publishes in section `mid`. `formats` and `rtx_formats` are by payload type."""
+
+    id: TrackId
+    mid: str
+    kind: Kind
+    track: InboundTrack
+    formats: Mapping[int, CodecKey] = field(default_factory=dict)
+    rtx_formats: Mapping[int, int] = field(default_factory=dict)
+    """RTX payload type -> payload type of what it repeats."""
+    level_id: int = 0
+    orientation_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What an SSRC carries; `repairs` if it is a track's RTX stream."""
+
+    published: Published
+    repairs: bool
+
+
+class Peer:
+    """`wall` turns the monotonic `now` of the methods into seconds since 1970."""
+
+    def __init__(
+        self,
+        peer_id: PeerId,
+        room: str,
+        transport: PeerTransport,
+        pool: SlotPool[OutboundStream],
+        rtcp_ssrc: int,
+        counters: Counters,
+        wall: Callable[[float], float],
+    ) -> None:
+        self.id = peer_id
+        self.room = room
+        self.transport = transport
+        self.pool = pool
+        self.rtcp_ssrc = rtcp_ssrc
+        self.cname = f"auralink-{rtcp_ssrc:08x}"
+        self.published: dict[str, Published] = {}
+        self.streams: dict[int, OutboundStream] = {}
+        self.slots: dict[str, OutboundStream] = {}
+        self.feedback = FeedbackRecorder()
+        self.handshake_begun = False
+        self.mid_id = 0
+        self.transport_cc_id = 0
+        self._clock = RemoteClock()
+        self._sources: dict[int, _Source] = {}
+        self._counters = counters
+        self._wall = wall
+        self._rtcp_handlers: dict[type, Callable[..., None]] = {
+            rtcp.SenderReport: self._on_sender_report,
+            rtcp.ReceiverReport: self._on_receiver_report,
+            rtcp.Nack: self._on_nack,
+            rtcp.KeyframeRequest: self._on_keyframe_request,
+        }
+
+    # ------------------------------------------------------------------------------------------- sections
+
+    def publish(self, published: Published, ssrcs: Mapping[int, int | None], extensions: Mapping[str, int]) -> None:
+        """A section was accepted for publishing; `ssrcs` are those its offer announced, media -> RTX."""
+        self.published[published.mid] = published
+        published.level_id = extensions.get(AUDIO_LEVEL, 0)
+        published.orientation_id = extensions.get(VIDEO_ORIENTATION, 0)
+        self.mid_id = extensions.get(MID, self.mid_id)
+        self.transport_cc_id = extensions.get(TRANSPORT_WIDE_CC, self.transport_cc_id)
+        published.track.ask_keyframe = lambda: self.request_keyframe(published.track)
+        for media, rtx in ssrcs.items():
+            published.track.ssrc = media
+            self._sources[media] = _Source(published, repairs=False)
+            if rtx is not None:
+                self._sources[rtx] = _Source(published, repairs=True)
+
+    def unpublish(self, mid: str) -> Published | None:
+        """The section publishes no longer."""
+        published = self.published.pop(mid, None)
+        self._sources = {ssrc: kept for ssrc, kept in self._sources.items() if kept.published is not published}
+        return published
+
+    def connect_slot(self, stream: OutboundStream) -> None:
+        """Give a slot the keys, if there are keys yet."""
+        if self.transport.srtp is not None:
+            stream.connect(self.transport.srtp, self.transport.queue, self.transport.mark_dirty)
+
+    # ------------------------------------------------------------------------------------------- packets in
+
+    def receive(self, datagram: bytes, now: float) -> None:
+        """Take an SRTP or SRTCP packet (at least two bytes) from a path that was believed."""
+        srtp = self.transport.srtp
+        dropped = self._counters.dropped
+        if srtp is None:
+            dropped["before_keys"] += 1
+            return
+        try:
+            if rtp.is_rtcp(datagram):
+                for item in rtcp.parse(srtp.unprotect_rtcp(datagram)):
+                    handler = self._rtcp_handlers.get(type(item))
+                    if handler is not None:
+                        handler(item, now)
+            else:
+                self._receive_rtp(rtp.parse(srtp.unprotect_rtp(datagram)), now)
+        except SrtpError:
+            dropped["srtp_unauthentic_or_replayed"] += 1
+        except rtp.RtpError:
+            dropped["rtp_malformed"] += 1
+        except rtcp.RtcpError:
+            dropped["rtcp_malformed"] += 1
+
+    def _receive_rtp(self, packet: Packet, now: float) -> None:
+        number = packet.extensions.get(self.transport_cc_id)
+        if number is not None and len(number) == 2:
+            self.feedback.received(number[0] << 8 | number[1], now)
+        source = self._sources.get(packet.ssrc) or self._resolve(packet)
+        if source is None:
+            self._counters.dropped["unknown_ssrc"] += 1  # Chromium's bandwidth probes on SSRC 0 among them
+            return
+        published = source.published
+        if source.repairs:
+            restored = self._unwrap_rtx(packet, published)
+            if restored is None:
+                return
+            packet = restored
+        codec = published.formats.get(packet.payload_type)
+        if codec is None:
+            self._counters.dropped["unknown_payload_type"] += 1
+            return
+        track = published.track
+        if codec is not track.codec:
+            track.set_codec(codec, now)
+        level = packet.extensions.get(published.level_id)
+        orientation = packet.extensions.get(published.orientation_id)
+        fresh = track.receive(packet, level[0] if level else -1, orientation[0] if orientation else -1, now)
+        if not fresh:
+            self._counters.dropped["duplicate_or_late"] += 1
+        elif source.repairs:
+            self._counters.packets_repaired += 1
+
+    def _resolve(self, packet: Packet) -> _Source | None:
+        """Whose packet is it? The mid says so (RFC 9143 section 9.2), else a payload type of one section only."""
+        if len(self._sources) >= _MAX_SOURCES:
+            return None
+        mid = packet.extensions.get(self.mid_id)
+        if mid is not None:
+            candidates = [p for p in self.published.values() if p.mid.encode() == mid]
+        else:
+            candidates = [p for p in self.published.values() if packet.payload_type in p.formats]
+        if len(candidates) != 1:
+            return None
+        published = candidates[0]
+        repairs = packet.payload_type in published.rtx_formats
+        source = self._sources[packet.ssrc] = _Source(published, repairs)
+        if not repairs:
+            published.track.ssrc = packet.ssrc
+        return source
+
+    def _unwrap_rtx(self, packet: Packet, published: Published) -> Packet | None:
+        """RFC 4588 section 4: the payload begins with the original sequence number. Probes have no payload."""
+        payload_type = published.rtx_formats.get(packet.payload_type)
+        if payload_type is None or len(packet.payload) <= 2:
+            return None
+        sequence = packet.payload[0] << 8 | packet.payload[1]
+        return packet._replace(
+            payload_type=payload_type, sequence=sequence, ssrc=published.track.ssrc, payload=packet.payload[2:]
+        )
+
+    # ------------------------------------------------------------------------------------------- RTCP in
+
+    def _on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        source = self._sources.get(report.ssrc)
+        if source is not None and not source.repairs:
+            track = source.published.track
+            track.reception.sender_report(report, now)
+            track.sync = (self._clock.to_local(report.ntp, self._wall(now)), report.timestamp)
+        self._on_blocks(report.reports, now)
+
+    def _on_receiver_report(self, report: rtcp.ReceiverReport, now: float) -> None:
+        self._on_blocks(report.reports, now)
+
+    def _on_blocks(self, blocks: tuple[rtcp.ReportBlock, ...], now: float) -> None:
+        for block in blocks:
+            stream = self.streams.get(block.ssrc)
+            if stream is not None:
+                seconds = round_trip(block, to_ntp(self._wall(now)))
+                if seconds is not None:
+                    stream.round_trip = seconds
+
+    def _on_nack(self, request: rtcp.Nack, now: float) -> None:
+        stream = self.streams.get(request.media_ssrc)
+        if stream is None:
+            return
+        self._counters.nacks_received += 1
+        sent, refused = stream.resend(request.sequences, now)
+        self._counters.resends += sent
+        self._counters.resends_refused += refused
+
+    def _on_keyframe_request(self, request: rtcp.KeyframeRequest, now: float) -> None:
+        for ssrc in request.media_ssrcs[:8]:
+            stream = self.streams.get(ssrc)
+            track = stream.track if stream is not None else None
+            if track is not None:
+                track.want_keyframe(now)
+
+    # ------------------------------------------------------------------------------------------- RTCP out
+
+    def request_keyframe(self, track: InboundTrack) -> None:
+        """Ask this peer for a keyframe of one of its tracks."""
+        if track.ssrc:
+            self._counters.keyframes_requested += 1
+            self.transport.send_rtcp(rtcp.picture_loss_indication(self.rtcp_ssrc, track.ssrc))
+
+    def repair(self, now: float) -> None:
+        """Ask again for what is missing: packets and keyframes."""
+        for published in self.published.values():
+            track = published.track
+            if track.loss:
+                missing = track.loss.due(now)
+                if missing:
+                    self._counters.nacks_sent += 1
+                    self.transport.send_rtcp(rtcp.nack(self.rtcp_ssrc, track.ssrc, missing))
+            track.retry_keyframe(now)
+
+    def send_feedback(self) -> None:
+        """Report arrivals for the client's bandwidth estimate."""
+        if not self.feedback.pending:
+            return
+        media_ssrc = next((published.track.ssrc for published in self.published.values()), 0)
+        for body in self.feedback.messages():
+            self.transport.send_rtcp(rtcp.transport_feedback(self.rtcp_ssrc, media_ssrc, body))
+
+    def send_reports(self, now: float) -> None:
+        """The regular reports: how the peer's tracks arrive here, and what its slots were sent."""
+        if self.transport.srtp is None:
+            return
+        blocks = [
+            block
+            for published in self.published.values()
+            if published.track.ssrc and (block := published.track.reception.block(published.track.ssrc, now))
+        ]
+        compound = rtcp.receiver_report(self.rtcp_ssrc, blocks[:31])
+        compound += rtcp.source_description(self.rtcp_ssrc, self.cname)
+        for stream in self.streams.values():
+            report = self._sender_report(stream, now)
+            if report is None:
+                continue
+            if len(compound) + len(report) > _MAX_RTCP_BYTES:
+                self.transport.send_rtcp(compound)
+                compound = rtcp.receiver_report(self.rtcp_ssrc, [])
+            compound += report
+        self.transport.send_rtcp(compound)
+
+    def _sender_report(self, stream: OutboundStream, now: float) -> bytes | None:
+        """The source's own pairing of clock and timestamp, moved to now, in our clock and the slot's timestamps."""
+        track = stream.track
+        if track is None or track.sync is None or stream.packets == 0:
+            return None
+        at, timestamp = track.sync
+        wall = self._wall(now)
+        timestamp += round((wall - at) * track.clock_rate) + stream.timestamp_offset
+        return rtcp.sender_report(
+            rtcp.SenderReport(
+                stream.ssrc,
+                to_ntp(wall),
+                timestamp & 0xFFFFFFFF,
+                stream.packets & 0xFFFFFFFF,
+                stream.octets & 0xFFFFFFFF,
+            )
+        )

@@ -1,0 +1,151 @@
+"""The transport of one peer: ICE-lite chooses the path, DTLS gives the keys, and then SRTP flows on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from . import stun
+from .counters import Counters
+from .dtls import Certificate, DtlsEndpoint, DtlsError
+from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite
+from .media_plane import PeerState
+from .srtp import Session, SrtpError
+from .udp import Address, UdpSocket
+
+log = logging.getLogger(__name__)
+
+# A client tries each of its interfaces and each of ours; what is beyond that is somebody playing.
+_MAX_PATHS = 32
+
+
+class Path(NamedTuple):
+    """Where datagrams come from and go to."""
+
+    socket: UdpSocket
+    address: Address
+
+
+class PeerTransport:
+    """`queue` holds (head, tail) pairs, each pair one encrypted datagram, until `flush`.
+
+    `dirty` is the list of transports to flush after the batch at hand; `on_state` hears of every change.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        fingerprints: Sequence[tuple[str, str]],
+        certificate: Certificate,
+        counters: Counters,
+        dirty: list[PeerTransport],
+        on_state: Callable[[PeerState, str], None],
+        now: float,
+    ) -> None:
+        self.ice: IceLite[Path] = IceLite(credentials, now)
+        self.fingerprints = tuple(fingerprints)
+        self.state: PeerState = "new"
+        self.srtp: Session | None = None
+        self.queue: list[bytes] = []
+        self.paths: set[Path] = set()
+        self.mark_dirty = partial(dirty.append, self)
+        self._counters = counters
+        self._on_state = on_state
+        self._path: Path | None = None  # where we send: the nominated one, before that the last authentic one
+        self._dtls = DtlsEndpoint(certificate, "server", self._send_dtls, self._dtls_closed)
+
+    # ------------------------------------------------------------------------------------------- ICE
+
+    def handle_check(self, check: stun.Binding, path: Path, now: float) -> bool:
+        """Answer a connectivity check. True if it was authentic, so that its path may be believed."""
+        verdict = self.ice.handle_check(check, path, path.address[:2], now)
+        if verdict is None or (path not in self.paths and len(self.paths) >= _MAX_PATHS):
+            return False
+        path.socket.send(verdict.response, path.address)
+        if not verdict.authentic:
+            return False
+        self._counters.checks_answered += 1
+        self.paths.add(path)
+        self._path = self.ice.selected or path
+        if self.state == "disconnected":
+            self._set_state("connected", "connectivity checks arrive again")
+        return True
+
+    def check_liveness(self, now: float) -> None:
+        """Notice a peer that fell silent (RFC 7675: consent is what its checks renew)."""
+        silence = now - self.ice.heard_at
+        if silence > CLOSED_AFTER:
+            self._set_state("closed", f"no connectivity check for {CLOSED_AFTER:.0f} s")
+        elif silence > DISCONNECTED_AFTER and self.state == "connected":
+            self._set_state("disconnected", f"no connectivity check for {DISCONNECTED_AFTER:.0f} s")
+
+    # ------------------------------------------------------------------------------------------- DTLS
+
+    def handle_dtls(self, datagram: bytes) -> None:
+        """Take a DTLS record from a path that was believed."""
+        self._dtls.feed(datagram)
+
+    async def handshake(self) -> None:
+        """Get keys; run once, when the first check was authentic. Raises nothing but cancellation."""
+        self._set_state("connecting", "the first connectivity check arrived")
+        try:
+            keys = await self._dtls.handshake(self.fingerprints)
+        except DtlsError as error:
+            self._counters.handshakes_failed += 1
+            self._set_state("failed", f"DTLS: {error}")
+            return
+        except Exception as error:  # whatever the other side provoked inside the library ends only itself
+            log.exception("DTLS handshake")
+            self._counters.handshakes_failed += 1
+            self._set_state("failed", f"DTLS: {error!r}")
+            return
+        self._counters.handshakes_succeeded += 1
+        self.srtp = Session(keys)
+        self._set_state("connected", f"DTLS done, {keys.profile}")
+
+    def _send_dtls(self, datagram: bytes) -> None:
+        if self._path is not None:
+            self._path.socket.send(datagram, self._path.address)
+
+    def _dtls_closed(self) -> None:
+        self._set_state("closed", "the client closed its connection")
+
+    # ------------------------------------------------------------------------------------------- SRTP
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Queue a compound RTCP packet. Dropped while there are no keys or no consent to send."""
+        if self.srtp is None or self.state != "connected":
+            return
+        try:
+            protected = self.srtp.protect_rtcp(packet)
+        except SrtpError as error:
+            log.warning("RTCP of %d bytes: %s", len(packet), error)
+            return
+        if not self.queue:
+            self.mark_dirty()
+        self.queue += (protected, b"")
+
+    def flush(self) -> None:
+        """Send what is queued, or drop it: RFC 7675 section 5.1 forbids sending without consent."""
+        path = self._path
+        if path is not None and self.state == "connected":
+            path.socket.send_queue(self.queue, path.address)
+        self.queue.clear()
+
+    async def close(self) -> None:
+        """Tell the client by DTLS that it is over."""
+        self._on_state = _ignore
+        self._set_state("closed", "closed here")
+        await self._dtls.close()
+
+    def _set_state(self, state: PeerState, reason: str) -> None:
+        if state == self.state or self.state in ("closed", "failed"):
+            return
+        self.state = state
+        self._on_state(state, reason)
+
+
+def _ignore(_state: PeerState, _reason: str) -> None:
+    pass
