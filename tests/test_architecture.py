@@ -19,13 +19,16 @@ SHELLS = {
     "signalling.app",
     "signalling.cli",
     "signalling.http",
+    "signalling.media_work",
     "signalling.metrics",
     "signalling.server",
     "signalling.websocket",
+    "signalling.websocket_protocol",
+    "sfu.addresses",
     "sfu.dtls",
     "sfu.engine",
+    "sfu.transport",
     "sfu.udp",
-    "turn_probe.cli",
 }
 IMPURE = {
     *(
@@ -41,7 +44,18 @@ IMPURE = {
         "signal",
     ),
     *("socket", "ssl", "subprocess", "threading", "time", "uuid"),
-    *("aiortc", "httptools", "prometheus_client", "pybreaker", "redis", "starlette", "uvicorn", "uvloop", "websockets"),
+    *(
+        "aiortc",
+        "httptools",
+        "ifaddr",
+        "prometheus_client",
+        "pybreaker",
+        "redis",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+        "websockets",
+    ),
 }
 MAX_LINES = 400
 LONGER = {"signalling.messages": 500}  # a list of models, read by looking up

@@ -60,7 +60,7 @@ async def test_the_same_seed_loses_the_same_packets(sockets: tuple[socket.socket
     async def through(proxy: UdpProxy) -> list[bytes]:
         for number in range(100):
             client.sendto(bytes([number]), proxy.address)
-        while proxy.forwarded + proxy.lost < 100:
+        while proxy.forwarded + proxy.lost < 100:  # noqa: ASYNC110
             await asyncio.sleep(0)
         return [(await receive(server))[0] for _ in range(proxy.forwarded)]
 
