@@ -27,6 +27,7 @@ SHELLS = {
     "sfu.addresses",
     "sfu.dtls",
     "sfu.engine",
+    "sfu.peer",
     "sfu.transport",
     "sfu.udp",
 }
