@@ -1,0 +1,386 @@
+"""A participant without a codec: joins, publishes synthetic media, receives everything, and keeps account of it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from sfu import rtcp, transport_cc
+from sfu.dtls import Certificate
+
+from .ledger import Ledger, SlotLedger
+from .media import Camera, Microphone, Source
+from .owner import Owner
+from .report import Report
+from .sdp import Answer, OfferedSection, read_answer, write_offer
+from .signalling import Message, Signalling, SignallingError
+from .stream import OutgoingStream, StreamFormat
+from .ticker import Ticker
+from .transport import Transport, TransportError, own_address_of
+
+SourceName = Literal["microphone", "camera", "screen", "screen_audio"]
+
+_REPORT_INTERVAL = 1.0  # seconds between SR and RR
+_MAX_BLOCKS = 31  # RFC 3550 section 6.4.1: the count has five bits
+
+
+class PeerError(Exception):
+    """The peer could not take part: refused, not connected, or a publication was rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the synthetic sources produce. Bitrates in bits per second of payload."""
+
+    video_bitrate: float = 500_000
+    frame_rate: float = 30
+    audio_bitrate: float = 32_000
+    payload_bytes: int = 1200
+
+
+@dataclass(slots=True)
+class Publication:
+    """A track that the peer sends. `track` is the server's id for it, "" until it is answered."""
+
+    name: SourceName
+    section: OfferedSection
+    source: Source
+    stream: OutgoingStream | None = None
+    track: str = ""
+
+
+@dataclass(slots=True)
+class _Times:
+    started: float = 0.0
+    joined: float = 0.0
+    connected: float = 0.0
+    next_report: float = 0.0
+
+
+@dataclass(slots=True)
+class _Feedback:
+    messages: int = 0
+    lost: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+class Peer:
+    """Use as `async with Peer(url, token) as peer`; inside the block it is connected and sends.
+
+    Peers of one process share a `ticker` (that somebody runs) and a `certificate`; alone, a peer has its own. `phase`
+    (0 to 1) shifts its media clock, so that the frames of many do not fall on one moment.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        publish: Sequence[SourceName] = ("microphone", "camera"),
+        *,
+        rates: Rates | None = None,
+        subscribe: Literal["auto", "manual"] = "auto",
+        ticker: Ticker | None = None,
+        certificate: Certificate | None = None,
+        phase: float = 0.0,
+    ) -> None:
+        self.url = url
+        self.participant = ""
+        self.roster: dict[str, dict[str, Message]] = {}
+        """participant id -> track id -> track, the peer itself included."""
+        self.media_state = ""
+        self.sending = True
+        self.publications: list[Publication] = []
+        self.ledger = Ledger()
+        self.transport = Transport(certificate or Certificate(), self.ledger.receive, self._rtcp)
+        self._token = token
+        self._subscribe = subscribe
+        self._rates = rates or Rates()
+        self._phase = phase
+        self._ticker = ticker
+        self._stack = AsyncExitStack()
+        self._signalling: Signalling | None = None
+        self._sections: list[OfferedSection] = []
+        self._wanted = {"audio": 0, "video": 0}
+        self._negotiate_again = asyncio.Event()
+        self._version = 0
+        self._session = secrets.randbits(60)
+        self._ssrc = secrets.randbits(31)
+        self._transport_sequence = 0
+        self._times = _Times()
+        self._feedback = _Feedback()
+        for name in publish:
+            self._add_publication(name)
+
+    # ------------------------------------------------------------------------------------------- life
+
+    async def __aenter__(self) -> Self:
+        """Join, negotiate and connect. Raises PeerError."""
+        self._times.started = time.monotonic()
+        async with AsyncExitStack() as stack:
+            await self._enter(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _enter(self, stack: AsyncExitStack) -> None:
+        try:
+            signalling = self._signalling = await Signalling.open(self.url, self._message)
+            stack.push_async_callback(signalling.close)
+            owner = await stack.enter_async_context(Owner())
+            owner.start(signalling.read())
+            welcome = await signalling.request({"type": "join", "token": self._token, "subscribe": self._subscribe})
+            self._times.joined = time.monotonic()
+            stack.push_async_callback(self._leave)
+            self._welcome(welcome)
+            stack.push_async_callback(self.transport.close)
+            answer = await self._negotiate()
+            host = urlsplit(self.url).hostname or ""
+            await self.transport.connect(answer, prefer=await asyncio.to_thread(own_address_of, host))
+        except (SignallingError, TransportError) as error:
+            raise PeerError(str(error)) from None
+        self._times.connected = time.monotonic()
+        owner.start(self._keep_negotiating())
+        if self._ticker is None:
+            self._ticker = Ticker()
+            owner.start(self._ticker.run())
+        self._ticker.add(self._tick)
+        stack.callback(self._ticker.remove, self._tick)
+
+    async def _leave(self) -> None:
+        if self._signalling is None or self._signalling.goodbye is not None:
+            return
+        try:
+            await self._signalling.request({"type": "leave"})
+        except SignallingError as error:
+            if error.code != "closed":
+                self._feedback.errors.append(str(error))
+
+    async def request(self, message: Message) -> Message:
+        """Send any request of the protocol and return its reply. Raises SignallingError."""
+        if self._signalling is None:
+            raise SignallingError("closed", "not joined")
+        return await self._signalling.request(message)
+
+    # ------------------------------------------------------------------------------------------- signalling
+
+    def _welcome(self, welcome: Message) -> None:
+        self.participant = welcome["participant"]
+        self.roster = {
+            participant["id"]: {track["id"]: track for track in participant["tracks"]}
+            for participant in welcome["room"]["participants"]
+        }
+        self._map(welcome["slots"])
+        self._want(welcome["receive"])
+
+    def _message(self, message: Message) -> None:
+        match message["type"]:
+            case "slots":
+                self._map(message["slots"])
+            case "renegotiate":
+                self._want(message)
+            case "participant_joined":
+                participant = message["participant"]
+                self.roster[participant["id"]] = {track["id"]: track for track in participant["tracks"]}
+            case "participant_left":
+                self.roster.pop(message["participant"], None)
+            case "track_published":
+                self.roster.setdefault(message["participant"], {})[message["track"]["id"]] = message["track"]
+            case "track_unpublished":
+                self.roster.get(message["participant"], {}).pop(message["track"], None)
+            case "media_state":
+                self.media_state = message["state"]
+            case "error":
+                self._feedback.errors.append(f"{message['code']}: {message['message']}")
+
+    def _map(self, slots: Sequence[Message]) -> None:
+        self.ledger.map({slot["mid"]: slot["track"] for slot in slots}, time.monotonic())
+
+    def _want(self, receive: Message) -> None:
+        for kind in ("audio", "video"):
+            self._wanted[kind] = max(self._wanted[kind], receive[kind])
+        self._negotiate_again.set()
+
+    def _add_publication(self, name: SourceName) -> None:
+        mid = str(len(self._sections))
+        tag = secrets.randbits(32)
+        start = time.monotonic() + self._phase / self._rates.frame_rate
+        source: Source
+        if name in ("camera", "screen"):
+            section = OfferedSection(mid, "video", self._next_ssrc(), self._next_ssrc())
+            source = Camera(
+                tag,
+                bits_per_second=self._rates.video_bitrate,
+                frames_per_second=self._rates.frame_rate,
+                start=start,
+                payload_bytes=self._rates.payload_bytes,
+            )
+        else:
+            section = OfferedSection(mid, "audio", self._next_ssrc())
+            source = Microphone(tag, bits_per_second=self._rates.audio_bitrate, start=start)
+        self._sections.append(section)
+        self.publications.append(Publication(name, section, source))
+
+    def _next_ssrc(self) -> int:
+        self._ssrc += 1
+        return self._ssrc
+
+    async def _keep_negotiating(self) -> None:
+        while True:
+            await self._negotiate_again.wait()
+            try:
+                await self._negotiate()
+            except (SignallingError, PeerError) as error:
+                self._feedback.errors.append(str(error))
+                if isinstance(error, SignallingError) and error.code == "closed":
+                    return
+
+    async def _negotiate(self) -> Answer:
+        """Offer what is published and as many receive sections as are wanted, and take the answer in."""
+        self._negotiate_again.clear()
+        for kind in ("audio", "video"):
+            have = sum(section.kind == kind and section.ssrc is None for section in self._sections)
+            for number in range(have, self._wanted[kind]):
+                mid = f"{kind[0]}{number}"
+                self._sections.append(OfferedSection(mid, "audio" if kind == "audio" else "video"))
+        self._version += 1
+        offer = write_offer(self._sections, self.transport.local, session_id=self._session, version=self._version)
+        tracks = [{"mid": item.section.mid, "source": item.name} for item in self.publications]
+        reply = await self.request({"type": "offer", "sdp": offer, "tracks": tracks})
+        if reply["rejected"]:
+            raise PeerError(f"rejected: {reply['rejected']}")
+        answer = read_answer(reply["sdp"])
+        ids = {track["mid"]: track["track"] for track in reply["tracks"]}
+        for item in self.publications:
+            item.track = ids.get(item.section.mid, "")
+            if item.stream is None:
+                item.stream = _outgoing(item, answer)
+        now = time.monotonic()
+        for section in answer.sections.values():
+            if section.direction == "sendonly" and section.ssrc is not None:
+                self.ledger.add(SlotLedger(section.mid, section.kind, section.ssrc, section.rtx_ssrc), now)
+        return answer
+
+    # ------------------------------------------------------------------------------------------- media
+
+    def _tick(self, now: float) -> None:
+        transport = self.transport
+        if self.sending:
+            for item in self.publications:
+                if item.stream is not None:
+                    for payload in item.source.due(now):
+                        transport.send_rtp(item.stream.packet(payload, self._number(), now))
+        for ssrc, sequences in self.ledger.nacks(now):
+            transport.send_rtcp(rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, ssrc, sequences))
+        if now >= self._times.next_report:
+            self._times.next_report = now + _REPORT_INTERVAL
+            self._report(now)
+        transport.tick(now)
+
+    def _number(self) -> int:
+        self._transport_sequence += 1
+        return self._transport_sequence
+
+    def _report(self, now: float) -> None:
+        description = rtcp.source_description(self._ssrc, "load")
+        for item in self.publications:
+            if item.stream is not None and item.stream.packets:
+                self.transport.send_rtcp(item.stream.sender_report(now, time.time()) + description)
+        slots = self.ledger.slots.values()
+        blocks = [block for slot in slots if (block := slot.block(now)) is not None]
+        for at in range(0, len(blocks), _MAX_BLOCKS):
+            self.transport.send_rtcp(rtcp.receiver_report(self._ssrc, blocks[at : at + _MAX_BLOCKS]) + description)
+        for slot in slots:
+            if slot.needs_keyframe(now):
+                head = rtcp.receiver_report(self._ssrc, ())
+                self.transport.send_rtcp(head + rtcp.picture_loss_indication(self._ssrc, slot.ssrc))
+
+    def _rtcp(self, data: bytes, now: float) -> None:
+        try:
+            packets = rtcp.parse(data)
+        except rtcp.RtcpError:
+            self.transport.rejected += 1
+            return
+        for packet in packets:
+            match packet:
+                case rtcp.Nack():
+                    self._resend(packet)
+                case rtcp.KeyframeRequest():
+                    for item in self.publications:
+                        if item.section.ssrc in packet.media_ssrcs:
+                            item.source.request_keyframe()
+                case rtcp.SenderReport():
+                    self.ledger.sender_report(packet.ssrc, packet.ntp, now)
+                case rtcp.TransportFeedback():
+                    self._feedback.messages += 1
+                    try:
+                        statuses = transport_cc.parse_statuses(packet.body)[1]
+                    except ValueError:
+                        self.transport.rejected += 1
+                    else:
+                        self._feedback.lost += statuses.count(False)
+
+    def _resend(self, request: rtcp.Nack) -> None:
+        for item in self.publications:
+            if item.stream is not None and item.section.ssrc == request.media_ssrc:
+                for sequence in request.sequences:
+                    packet = item.stream.retransmission(sequence, self._number())
+                    if packet is not None:
+                        self.transport.send_rtp(packet)
+
+    # ------------------------------------------------------------------------------------------- account
+
+    def receives(self, track: str) -> bool:
+        """Whether `track` is in a slot and plays: something arrived, and of a video a keyframe."""
+        return any(slot.track == track and slot.has_started for slot in self.ledger.slots.values())
+
+    def report(self) -> Report:
+        """What happened so far."""
+        slots = list(self.ledger.slots.values())
+        return Report(
+            participant=self.participant,
+            joined_in=self._times.joined - self._times.started,
+            connected_in=self._times.connected - self._times.started,
+            packets_sent=self.transport.sent,
+            packets_received=self.ledger.packets,
+            bytes_received=self.ledger.bytes,
+            lost=sum(slot.lost for slot in slots),
+            duplicates=sum(slot.duplicates for slot in slots),
+            reordered=sum(slot.reordered for slot in slots),
+            repaired=sum(slot.repaired for slot in slots),
+            retransmitted=sum(item.stream.retransmitted for item in self.publications if item.stream),
+            rejected=self.transport.rejected,
+            unknown=self.ledger.unknown,
+            keyframes_sent=sum(item.source.keyframes for item in self.publications),
+            keyframes_received=sum(slot.keyframes for slot in slots),
+            feedback_messages=self._feedback.messages,
+            feedback_lost=self._feedback.lost,
+            first_video=tuple(slot.first_keyframe for slot in slots if slot.first_keyframe is not None),
+            errors=tuple(self._feedback.errors),
+        )
+
+
+def _outgoing(item: Publication, answer: Answer) -> OutgoingStream:
+    section, offered = answer.sections.get(item.section.mid), item.section
+    if section is None or offered.ssrc is None:
+        raise PeerError(f"the answer lacks section {offered.mid}")
+    settled = StreamFormat(
+        mid=offered.mid,
+        ssrc=offered.ssrc,
+        payload_type=section.payload_type,
+        clock_rate=item.source.clock_rate,
+        extensions=section.extensions,
+        rtx_ssrc=offered.rtx_ssrc if section.rtx_payload_type is not None else None,
+        rtx_payload_type=section.rtx_payload_type,
+    )
+    return OutgoingStream(settled, sequence=secrets.randbits(15))
