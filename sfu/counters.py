@@ -17,6 +17,7 @@ class Counters:
         "handshakes_failed",
         "handshakes_succeeded",
         "keyframes_requested",
+        "media_internal_errors",
         "nacks_received",
         "nacks_sent",
         "packets_forwarded",
@@ -42,6 +43,7 @@ class Counters:
     checks_answered: int
     handshakes_succeeded: int
     handshakes_failed: int
+    media_internal_errors: int
     keyframes_requested: int
     nacks_received: int
     nacks_sent: int

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from . import stun
 from .addresses import LocalAddress
 from .answer import Candidate, build_answer, candidate_priority
 from .counters import Counters
+from .demux import Demux
 from .dtls import Certificate
 from .ice_lite import Credentials
 from .media_plane import (
@@ -26,28 +26,25 @@ from .media_plane import (
     MediaError,
     MediaEvent,
     MediaStats,
-    NegotiationNeeded,
     PeerId,
     PeerState,
     PeerStateChanged,
     PublishedTrack,
-    SlotsChanged,
     SpeakersChanged,
     TrackId,
-    TrackUnreceivable,
 )
 from .negotiation import Negotiation, decodable_by_all
 from .outbound import OutboundStream
-from .peer import Peer, Published
+from .peer import Peer
 from .sdp import Offer, SdpError, parse_offer
-from .slots import SlotPool, Wish
+from .slots import SlotPool
 from .speakers import ranking
-from .transport import Path, PeerTransport
-from .udp import Address, UdpSocket
+from .switchboard import Member, Switchboard
+from .transport import PeerTransport
+from .udp import UdpSocket
 
 log = logging.getLogger(__name__)
 
-MAX_DATAGRAM_BYTES = 1500
 # The tick repairs losses, so it is short; the rest are multiples of it.
 TICK = 0.020
 _FEEDBACK_TICKS, _SPEAKER_TICKS, _REPORT_TICKS = 3, 15, 50
@@ -63,21 +60,6 @@ class EngineOptions:
     most_slots: Mapping[Kind, int] = field(default_factory=lambda: {"audio": 32, "video": 32})
     max_sections: int = 128
     start_bitrate_kbps: int | None = 1000
-
-
-@dataclass(slots=True)
-class _Member:
-    """What the control plane knows as a peer: it outlives the connection that its offers make."""
-
-    id: PeerId
-    room: str
-    wishes: dict[TrackId, Wish] = field(default_factory=dict)
-    peer: Peer | None = None
-    session_id: int = 0
-    session_version: int = 0
-    remote_ufrag: str = ""
-    layout: Mapping[str, TrackId | None] = field(default_factory=dict)
-    asked: tuple[int, int] = (0, 0)
 
 
 class Engine:
@@ -101,10 +83,9 @@ class Engine:
         self._negotiation = Negotiation(random_bits)
         self._certificate = Certificate()
         self._sockets: list[UdpSocket] = []
-        self._members: dict[PeerId, _Member] = {}
-        self._tracks: dict[TrackId, tuple[_Member, Published]] = {}
-        self._ufrags: dict[str, Peer] = {}
-        self._routes: dict[UdpSocket, dict[Address, Peer]] = {}
+        self._board = Switchboard(self._emit, clock)
+        self._members = self._board.members
+        self._demux = Demux(self.counters, clock, self._on_first_check)
         self._dirty: list[PeerTransport] = []
         self._events: asyncio.Queue[MediaEvent | None] = asyncio.Queue()
         self._speakers: dict[str, tuple[tuple[str, float], ...]] = {}
@@ -119,7 +100,6 @@ class Engine:
         self._sockets = self._bind()
         loop = asyncio.get_running_loop()
         for socket in self._sockets:
-            self._routes[socket] = {}
             socket.open(loop)
         await self._tasks.__aenter__()
         self._tasks.create_task(self._tick_forever(), name="media tick")
@@ -149,7 +129,7 @@ class Engine:
             try:
                 for address in self._options.addresses:
                     port = sockets[0].port if sockets else self._options.port
-                    sockets.append(UdpSocket(address, port, self.counters, self._on_datagram, self._flush))
+                    sockets.append(UdpSocket(address, port, self.counters, self._demux.on_datagram, self._flush))
             except OSError:
                 # With port 0 the first socket's port may be taken on another address: draw again.
                 for socket in sockets:
@@ -169,7 +149,7 @@ class Engine:
 
     async def open_peer(self, peer: PeerId, room: str) -> None:
         """See MediaPlane."""
-        self._members.setdefault(peer, _Member(peer, room, session_id=self._random_bits(62)))
+        self._members.setdefault(peer, Member(peer, room, self._random_bits(62)))
 
     async def close_peer(self, peer: PeerId) -> None:
         """See MediaPlane."""
@@ -195,19 +175,18 @@ class Engine:
         if connection is None:
             connection = self._connect(member, offer)
         elif offer.ice_ufrag != member.remote_ufrag:
-            credentials = self._credentials()
-            connection.transport.ice.restart(credentials)
-            self._ufrags[credentials.ufrag] = connection
+            connection.transport.ice.restart(self._credentials())
+            self._demux.register(connection)
         member.remote_ufrag = offer.ice_ufrag
-        others = [m.peer for m in self._members.values() if m.room == member.room and m is not member and m.peer]
         wanted = {track.mid: track.track for track in tracks}
-        outcome = self._negotiation.apply(connection, offer, wanted, decodable_by_all(others), self._clock())
+        allowed = decodable_by_all(self._board.roommates(member))
+        outcome = self._negotiation.apply(connection, offer, wanted, allowed, self._clock())
         for published in outcome.ended:
-            self._end_track(published.id)
+            self._board.end(published.id)
         for published in outcome.started:
-            self._tracks[published.id] = (member, published)
+            self._board.tracks[published.id] = (member, published)
         connection.pool.reconsider()
-        self._reseat(member)
+        self._board.reseat(member)
         member.session_version += 1
         credentials = connection.transport.ice.credentials
         text = build_answer(
@@ -227,26 +206,20 @@ class Engine:
         """See MediaPlane."""
         member = self._member(peer)
         for track in tracks:
-            found = self._tracks.get(track)
-            if found is None or found[0] is member or found[0].room != member.room:
-                continue
-            owner, published = found
-            member.wishes[track] = Wish(published.kind, owner.id)
-            if member.peer is not None:
-                member.peer.pool.want(track, member.wishes[track])
-        self._reseat(member)
+            self._board.want(member, track)
+        self._board.reseat(member)
         self._flush()
 
     async def unsubscribe(self, peer: PeerId, tracks: Sequence[TrackId]) -> None:
         """See MediaPlane."""
         member = self._member(peer)
         for track in tracks:
-            self._drop(member, track)
-        self._reseat(member)
+            self._board.drop(member, track)
+        self._board.reseat(member)
 
     async def set_muted(self, track: TrackId, muted: bool) -> None:
         """See MediaPlane."""
-        found = self._tracks.get(track)
+        found = self._board.tracks.get(track)
         if found is not None:
             found[1].track.mute(muted, self._clock())
             self._flush()
@@ -257,7 +230,7 @@ class Engine:
         gauges = {
             "media_peers": float(len(connections)),
             "media_peers_connected": float(sum(peer.transport.state == "connected" for peer in connections)),
-            "media_tracks": float(len(self._tracks)),
+            "media_tracks": float(len(self._board.tracks)),
             "media_slots": float(sum(len(peer.slots) for peer in connections)),
             "media_gso_enabled": float(any(socket.gso for socket in self._sockets)),
         }
@@ -270,7 +243,7 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------- connections
 
-    def _member(self, peer: PeerId) -> _Member:
+    def _member(self, peer: PeerId) -> Member:
         try:
             return self._members[peer]
         except KeyError:
@@ -288,7 +261,7 @@ class Engine:
             for number, socket in enumerate(ordered)
         ]
 
-    def _connect(self, member: _Member, offer: Offer) -> Peer:
+    def _connect(self, member: Member, offer: Offer) -> Peer:
         now = self._clock()
         transport = PeerTransport(
             self._credentials(),
@@ -305,138 +278,32 @@ class Engine:
             pool.want(track, wish)
         member.peer = peer
         member.asked = (0, 0)
-        self._ufrags[transport.ice.credentials.ufrag] = peer
+        self._demux.register(peer)
         return peer
 
-    async def _disconnect(self, member: _Member) -> None:
+    async def _disconnect(self, member: Member) -> None:
         """End the member's connection: its tracks leave every slot, its addresses and names are forgotten."""
         peer = member.peer
         if peer is None:
             return
-        member.peer = None
-        now = self._clock()
-        for published in list(peer.published.values()):
-            self._end_track(published.id)
-        for stream in peer.streams.values():
-            if stream.track is not None:
-                stream.track.detach(stream, now)
-        for ufrag in [ufrag for ufrag, known in self._ufrags.items() if known is peer]:
-            del self._ufrags[ufrag]
-        for path in peer.transport.paths:
-            routes = self._routes[path.socket]
-            if routes.get(path.address) is peer:
-                del routes[path.address]
-        if member.layout:
-            member.layout = {}
-            self._emit(SlotsChanged(member.id, {}))
+        self._board.disconnected(member)
+        self._demux.forget(peer)
         await peer.transport.close()
 
-    def _on_state(self, member: _Member, state: PeerState, reason: str) -> None:
-        peer = member.peer
+    def _on_first_check(self, peer: Peer) -> None:
+        if not self._closed:
+            self._tasks.create_task(peer.transport.handshake(), name=f"handshake {peer.id}")
+
+    def _on_state(self, member: Member, state: PeerState, reason: str) -> None:
         log.info("peer %s: %s (%s)", member.id, state, reason)
         self._emit(PeerStateChanged(member.id, state, reason))
-        if peer is None or state != "connected":
-            return
-        now = self._clock()
-        for stream in peer.slots.values():
-            peer.connect_slot(stream)
-            seated = peer.pool.track_in(stream)
-            if seated is not None and stream.track is None:
-                self._tracks[seated][1].track.attach(stream, now)
-        for published in peer.published.values():
-            published.track.retry_keyframe(now)
-        self._flush()
-
-    # ------------------------------------------------------------------------------------------- tracks and slots
-
-    def _end_track(self, track: TrackId) -> None:
-        self._tracks.pop(track, None)
-        for member in self._members.values():
-            if track in member.wishes:
-                self._drop(member, track)
-                self._reseat(member)
-
-    def _drop(self, member: _Member, track: TrackId) -> None:
-        member.wishes.pop(track, None)
-        stream = member.peer.pool.drop(track) if member.peer else None
-        if stream is not None and stream.track is not None:
-            stream.track.detach(stream, self._clock())
-
-    def _reseat(self, member: _Member) -> None:
-        """Seat what waits, start it if there are keys, and tell the client what changed or what it lacks."""
-        peer = member.peer
-        if peer is None:
-            return
-        now = self._clock()
-        for track_id, stream in peer.pool.fill():
-            track = self._tracks[track_id][1].track
-            if track.codec not in stream.codecs:
-                peer.pool.refuse(track_id)
-                self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
-            elif peer.transport.srtp is not None:
-                track.attach(stream, now)
-        layout = peer.pool.layout()
-        if layout != member.layout:
-            member.layout = layout
-            self._emit(SlotsChanged(member.id, layout))
-        if peer.pool.lacks_slots():
-            asked = (peer.pool.needed("audio"), peer.pool.needed("video"))
-            if asked != member.asked:
-                member.asked = asked
-                self._emit(NegotiationNeeded(member.id, *asked))
+        if state == "connected":
+            self._board.connected(member)
+            self._flush()
 
     def _emit(self, event: MediaEvent) -> None:
         if not self._closed:
             self._events.put_nowait(event)
-
-    # ------------------------------------------------------------------------------------------- datagrams
-
-    def _on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
-        """RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""
-        counters = self.counters
-        size = len(datagram)
-        counters.packets_received += 1
-        counters.bytes_received += size
-        if not 2 <= size <= MAX_DATAGRAM_BYTES:
-            counters.dropped["size"] += 1
-            return
-        first = datagram[0]
-        if 127 < first < 192:
-            peer = self._routes[socket].get(address)
-            if peer is not None:
-                peer.receive(datagram, self._clock())
-            else:
-                counters.dropped["unknown_address"] += 1
-        elif first < 4:
-            self._on_stun(socket, datagram, address)
-        elif 19 < first < 64:
-            peer = self._routes[socket].get(address)
-            if peer is not None:
-                peer.transport.handle_dtls(datagram)
-            else:
-                counters.dropped["unknown_address"] += 1
-        else:
-            counters.dropped["not_ours"] += 1
-
-    def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
-        dropped = self.counters.dropped
-        try:
-            check = stun.parse(datagram)
-        except stun.StunError:
-            dropped["stun_malformed"] += 1
-            return
-        peer = self._ufrags.get(check.username.partition(":")[0]) if check.is_request else None
-        if peer is None:
-            dropped["stun_unknown_ufrag"] += 1
-            return
-        if not peer.transport.handle_check(check, Path(socket, address), self._clock()):
-            dropped["stun_unauthentic"] += 1
-            return
-        # Only now is the source believed: everything else from unknown addresses is dropped.
-        self._routes[socket][address] = peer
-        if not peer.handshake_begun and not self._closed:
-            peer.handshake_begun = True
-            self._tasks.create_task(peer.transport.handshake(), name=f"handshake {peer.id}")
 
     def _flush(self) -> None:
         """Send what the batch at hand has queued."""
@@ -454,13 +321,16 @@ class Engine:
             # Late ticks are not made up for: after a stall one is enough.
             due = max(due + TICK, loop.time())
             await asyncio.sleep(due - loop.time())
-            self.tick(self._clock())
+            try:
+                self.tick(self._clock())
+            except Exception:  # a fault in one tick must not end every call
+                self.counters.media_internal_errors += 1
+                log.exception("media tick")
 
     def tick(self, now: float) -> None:
         """What has to be done now and then. Call it every TICK seconds."""
         self._ticks += 1
-        members = [member for member in self._members.values() if member.peer is not None]
-        peers = [member.peer for member in members if member.peer is not None]
+        peers = [member.peer for member in self._members.values() if member.peer is not None]
         for peer in peers:
             peer.repair(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
@@ -472,7 +342,7 @@ class Engine:
             for peer in peers:
                 peer.send_reports(now)
                 peer.transport.check_liveness(now)
-            self._ufrags = {u: peer for u, peer in self._ufrags.items() if u in peer.transport.ice.ufrags}
+            self._demux.prune()
         self._flush()
 
     def _update_speakers(self, peers: Sequence[Peer]) -> None:

@@ -70,7 +70,7 @@ class Peer:
         self.streams: dict[int, OutboundStream] = {}
         self.slots: dict[str, OutboundStream] = {}
         self.feedback = FeedbackRecorder()
-        self.handshake_begun = False
+        self.checked = False  # by a first authentic connectivity check
         self.mid_id = 0
         self.transport_cc_id = 0
         self._clock = RemoteClock()

@@ -91,7 +91,11 @@ class UdpSocket:
             except OSError as error:  # an ICMP error about something sent before; reading goes on
                 log.debug("receive: %s", error)
                 continue
-            handle(self, datagram, address)
+            try:
+                handle(self, datagram, address)
+            except Exception:  # a fault that one datagram provokes must not reach the others' calls
+                self._counters.media_internal_errors += 1
+                log.exception("a datagram of %d bytes", len(datagram))
         self._after_batch()
 
     def send(self, datagram: bytes, address: Address) -> None:

@@ -1,0 +1,124 @@
+"""Who receives what: the wishes of all members, turned into tracks that travel in slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .media_plane import (
+    MediaEvent,
+    NegotiationNeeded,
+    PeerId,
+    SlotsChanged,
+    TrackId,
+    TrackUnreceivable,
+)
+from .peer import Peer, Published
+from .slots import Wish
+
+
+@dataclass(slots=True)
+class Member:
+    """What the control plane knows as a peer: it outlives the connection that its offers make."""
+
+    id: PeerId
+    room: str
+    session_id: int
+    session_version: int = 0
+    remote_ufrag: str = ""
+    wishes: dict[TrackId, Wish] = field(default_factory=dict)
+    peer: Peer | None = None
+    layout: Mapping[str, TrackId | None] = field(default_factory=dict)
+    asked: tuple[int, int] = (0, 0)
+
+
+class Switchboard:
+    """All members and tracks of this engine. `emit` takes the events that its changes cause."""
+
+    def __init__(self, emit: Callable[[MediaEvent], None], clock: Callable[[], float]) -> None:
+        self.members: dict[PeerId, Member] = {}
+        self.tracks: dict[TrackId, tuple[Member, Published]] = {}
+        self._emit = emit
+        self._clock = clock
+
+    def roommates(self, member: Member) -> list[Peer]:
+        """The connected others of the member's room."""
+        others = (other for other in self.members.values() if other.room == member.room and other is not member)
+        return [other.peer for other in others if other.peer is not None]
+
+    def want(self, member: Member, track_id: TrackId) -> None:
+        """The member wants a track. One that is unknown, its own or of another room is ignored."""
+        owner, published = self.tracks.get(track_id, (member, None))
+        if published is None or owner is member or owner.room != member.room:
+            return
+        member.wishes[track_id] = Wish(published.kind, owner.id)
+        if member.peer is not None:
+            member.peer.pool.want(track_id, member.wishes[track_id])
+
+    def drop(self, member: Member, track_id: TrackId) -> None:
+        """The member wants a track no longer."""
+        member.wishes.pop(track_id, None)
+        stream = member.peer.pool.drop(track_id) if member.peer else None
+        if stream is not None and stream.track is not None:
+            stream.track.detach(stream, self._clock())
+
+    def end(self, track_id: TrackId) -> None:
+        """The track is no longer published: it leaves every slot."""
+        self.tracks.pop(track_id, None)
+        for member in self.members.values():
+            if track_id in member.wishes:
+                self.drop(member, track_id)
+                self.reseat(member)
+
+    def reseat(self, member: Member) -> None:
+        """Seat what waits, start it if there are keys, and tell the client what changed or what it lacks."""
+        peer = member.peer
+        if peer is None:
+            return
+        now = self._clock()
+        for track_id, stream in peer.pool.fill():
+            track = self.tracks[track_id][1].track
+            if track.codec not in stream.codecs:
+                peer.pool.refuse(track_id)
+                self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
+            elif peer.transport.srtp is not None:
+                track.attach(stream, now)
+        layout = peer.pool.layout()
+        if layout != member.layout:
+            member.layout = layout
+            self._emit(SlotsChanged(member.id, layout))
+        if peer.pool.lacks_slots():
+            asked = (peer.pool.needed("audio"), peer.pool.needed("video"))
+            if asked != member.asked:
+                member.asked = asked
+                self._emit(NegotiationNeeded(member.id, *asked))
+
+    def connected(self, member: Member) -> None:
+        """The member's connection has keys: start what is seated already."""
+        peer = member.peer
+        if peer is None:
+            return
+        now = self._clock()
+        for stream in peer.slots.values():
+            peer.connect_slot(stream)
+            seated = peer.pool.track_in(stream)
+            if seated is not None and stream.track is None:
+                self.tracks[seated][1].track.attach(stream, now)
+        for published in peer.published.values():
+            published.track.retry_keyframe(now)
+
+    def disconnected(self, member: Member) -> None:
+        """The member's connection ends: its tracks end, its slots are gone; its wishes stay."""
+        peer = member.peer
+        if peer is None:
+            return
+        member.peer = None
+        for published in list(peer.published.values()):
+            self.end(published.id)
+        now = self._clock()
+        for stream in peer.streams.values():
+            if stream.track is not None:
+                stream.track.detach(stream, now)
+        if member.layout:
+            member.layout = {}
+            self._emit(SlotsChanged(member.id, {}))
