@@ -29,7 +29,7 @@ function pick(names, capabilities) {
   return chosen.length ? [...chosen, ...repair] : [];
 }
 
-/** Profiles that every decoder has: VP9 and AV1 profile 0, H.264 with fragmentation (packetization-mode 1). */
+/** Profiles that every decoder has: VP9 and AV1 profile 0, H.264 Constrained Baseline in mode 1. */
 function isPlain({ mimeType, sdpFmtpLine = '' }) {
   switch (mimeType.toLowerCase()) {
     case 'video/vp9':
@@ -37,7 +37,7 @@ function isPlain({ mimeType, sdpFmtpLine = '' }) {
     case 'video/av1':
       return !/profile=[1-9]/.test(sdpFmtpLine);
     case 'video/h264':
-      return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42/i.test(sdpFmtpLine);
+      return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42e0/i.test(sdpFmtpLine);
     default:
       return true;
   }

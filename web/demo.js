@@ -1,0 +1,83 @@
+/** The demo page: lobby, call, and the page after it. */
+
+import { Room } from './auralink.js';
+import { devToken, peek, takeToken } from './demo/access.js';
+import { Call } from './demo/call.js';
+import { Devices } from './demo/devices.js';
+import { $, memory } from './demo/dom.js';
+import { Lobby } from './demo/lobby.js';
+
+const query = new URLSearchParams(location.search);
+const givenToken = takeToken();
+const promised = peek(givenToken);
+const devices = new Devices();
+const lobby = new Lobby(
+  devices,
+  {
+    name: promised.name || query.get('name') || '',
+    room: promised.room || query.get('room') || '',
+    fixed: Boolean(promised.room),
+  },
+  enter,
+);
+let entry = null;
+
+async function enter(wanted) {
+  entry = wanted;
+  lobby.joining();
+  const getToken = () => entry.token || givenToken || devToken(entry.room, entry.name);
+  const room = new Room({ getToken });
+  window.auralink = { room };
+  const call = new Call(room, devices, (reason) => {
+    call.close();
+    showLeft(reason);
+  });
+  call.local.publishOpened();
+  try {
+    await room.connect();
+  } catch (error) {
+    call.close();
+    $('left').hidden = true;
+    if ($('lobby').hidden) lobby.show();
+    lobby.refused(error);
+    return;
+  }
+  $('left').hidden = true;
+  lobby.hide();
+  call.show();
+  query.set('room', room.name);
+  query.delete('autojoin');
+  history.replaceState(history.state, '', `?${query}`);
+}
+
+function showLeft({ code, message }) {
+  for (const which of ['camera', 'microphone']) devices.close(which);
+  const own = code === 'left';
+  document.title = 'AuraLink';
+  $('left-title').textContent = own ? 'You left the call' : 'The call is over for you';
+  $('left-text').textContent = own ? 'Nobody sees or hears you any more.' : message;
+  $('left').hidden = false;
+  $('left-title').focus();
+}
+
+$('rejoin').onclick = async () => {
+  $('rejoin').disabled = true;
+  await lobby.openDevices();
+  await enter(entry);
+  $('rejoin').disabled = false;
+};
+
+$('to-lobby').onclick = () => {
+  $('left').hidden = true;
+  lobby.show();
+};
+
+// A page that comes back from the browser's cache has lost its call long ago.
+window.addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
+
+if (query.get('autojoin') === '1') {
+  await lobby.openDevices();
+  enter({ name: query.get('name') || promised.name || memory.get('name') || 'Guest', room: $('room').value, token: '' });
+} else {
+  lobby.show();
+}

@@ -1,0 +1,35 @@
+/** What the page tells a person: notices that stay until they are over, and toasts that pass. */
+
+import { $, h, icon } from './dom.js';
+
+const TOAST_SECONDS = 6;
+const MOST_TOASTS = 3;
+
+/** Show a notice, or change the words of the one with the same code. */
+export function notice(code, level, message) {
+  const text = h('p', {}, message);
+  const close = h('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss this notice', onclick: () => endNotice(code) }, icon('close'));
+  const item = h('div', { class: `notice ${level}`, dataset: { code } }, icon(level === 'warning' ? 'warning' : 'info'), text, close);
+  const old = find(code);
+  if (old) old.replaceWith(item);
+  else $('notices').append(item);
+}
+
+/** @param {string} code */
+export function endNotice(code) {
+  find(code)?.remove();
+}
+
+export function endAllNotices() {
+  $('notices').replaceChildren();
+}
+
+const find = (code) => [...$('notices').children].find((item) => item.dataset.code === code);
+
+/** @param {string} message */
+export function toast(message) {
+  const shown = h('p', { class: 'toast' }, message);
+  $('toasts').append(shown);
+  while ($('toasts').children.length > MOST_TOASTS) $('toasts').firstChild.remove();
+  setTimeout(() => shown.remove(), TOAST_SECONDS * 1000);
+}
