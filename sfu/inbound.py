@@ -109,6 +109,14 @@ class InboundTrack:
             self.detach(stream, now)
             self.attach(stream, now)
 
+    def restart(self, now: float) -> None:
+        """The numbers of the packets begin anew: another SSRC, or a source that started over."""
+        self.hold(now)
+        self._highest = -1
+        self.ring = PacketRing(_RING[self.kind])
+        self.reception = Reception(self.clock_rate)
+        self.loss = LossRepair()
+
     def set_codec(self, codec: CodecKey, now: float) -> None:
         """The publisher's packets are of `codec` from now on."""
         if codec != self.codec:
@@ -137,23 +145,19 @@ class InboundTrack:
         `level` and `orientation` are header extension bytes or -1.
         """
         highest = self._highest
-        if highest < 0:
-            highest = FIRST_CYCLE + packet.sequence - 1
         number = extend(packet.sequence, highest)
+        if highest < 0 or abs(number - highest) > _MAX_JUMP:
+            if highest >= 0:
+                self.restart(now)
+            number = FIRST_CYCLE + packet.sequence
+            highest = number - 1
         ahead = number - highest
         if ahead > 0:
-            if ahead > _MAX_JUMP:
-                self.hold(now)
-                self.ring = PacketRing(_RING[self.kind])
-            elif ahead > 1 and self.kind == "video" and not self.loss.gap(highest + 1, number, now):
+            if ahead > 1 and self.kind == "video" and not self.loss.gap(highest + 1, number, now):
                 self.want_keyframe(now)
             self._highest = number
-        elif ahead > -_MAX_JUMP:
-            self.loss.arrived(number)
         else:
-            self.hold(now)
-            self.ring = PacketRing(_RING[self.kind])
-            self._highest = number
+            self.loss.arrived(number)
         timestamp, payload = packet.timestamp, packet.payload
         if not self.ring.store(Stored(number, packet.marker, timestamp, level, orientation, payload)):
             return False

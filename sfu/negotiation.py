@@ -87,7 +87,7 @@ class Negotiation:
             # RFC 9429 section 5.2.1: the first format is the preferred one, and what browsers send.
             published.track.set_codec(published.formats[agreed.codecs[0].payload_type], now)
         ssrcs = {ssrc.primary: ssrc.rtx for ssrc in section.ssrcs}
-        peer.publish(published, ssrcs, agreed.extensions)
+        peer.publish(published, ssrcs, agreed.extensions, now)
         outcome.accepted.append(AcceptedTrack(section.mid, track_id, kind, agreed.codecs[0].name))
         return SectionPlan.publish(section, agreed.codecs, agreed.extensions)
 

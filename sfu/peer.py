@@ -86,7 +86,9 @@ class Peer:
 
     # ------------------------------------------------------------------------------------------- sections
 
-    def publish(self, published: Published, ssrcs: Mapping[int, int | None], extensions: Mapping[str, int]) -> None:
+    def publish(
+        self, published: Published, ssrcs: Mapping[int, int | None], extensions: Mapping[str, int], now: float
+    ) -> None:
         """A section was accepted for publishing; `ssrcs` are those its offer announced, media -> RTX."""
         self.published[published.mid] = published
         published.level_id = extensions.get(AUDIO_LEVEL, 0)
@@ -94,9 +96,8 @@ class Peer:
         self.mid_id = extensions.get(MID, self.mid_id)
         self.transport_cc_id = extensions.get(TRANSPORT_WIDE_CC, self.transport_cc_id)
         published.track.ask_keyframe = lambda: self.request_keyframe(published.track)
-        for media, rtx in ssrcs.items():
-            published.track.ssrc = media
-            self._sources[media] = _Source(published, repairs=False)
+        for media, rtx in list(ssrcs.items())[:1]:  # one layer per track
+            self._set_source(published, media, now)
             if rtx is not None:
                 self._sources[rtx] = _Source(published, repairs=True)
 
@@ -139,7 +140,7 @@ class Peer:
         number = packet.extensions.get(self.transport_cc_id)
         if number is not None and len(number) == 2:
             self.feedback.received(number[0] << 8 | number[1], now)
-        source = self._sources.get(packet.ssrc) or self._resolve(packet)
+        source = self._sources.get(packet.ssrc) or self._resolve(packet, now)
         if source is None:
             self._counters.dropped["unknown_ssrc"] += 1  # Chromium's bandwidth probes on SSRC 0 among them
             return
@@ -164,7 +165,7 @@ class Peer:
         elif source.repairs:
             self._counters.packets_repaired += 1
 
-    def _resolve(self, packet: Packet) -> _Source | None:
+    def _resolve(self, packet: Packet, now: float) -> _Source | None:
         """Whose packet is it? The mid says so (RFC 9143 section 9.2), else a payload type of one section only."""
         if len(self._sources) >= _MAX_SOURCES:
             return None
@@ -176,10 +177,19 @@ class Peer:
         if len(candidates) != 1:
             return None
         published = candidates[0]
-        repairs = packet.payload_type in published.rtx_formats
-        source = self._sources[packet.ssrc] = _Source(published, repairs)
-        if not repairs:
-            published.track.ssrc = packet.ssrc
+        if packet.payload_type in published.rtx_formats:
+            source = self._sources[packet.ssrc] = _Source(published, repairs=True)
+            return source
+        return self._set_source(published, packet.ssrc, now)
+
+    def _set_source(self, published: Published, ssrc: int, now: float) -> _Source:
+        """The track's packets come under `ssrc` now; under the one before, nothing is its any more."""
+        track = published.track
+        if track.ssrc and track.ssrc != ssrc:
+            self._sources.pop(track.ssrc, None)
+            track.restart(now)
+        track.ssrc = ssrc
+        source = self._sources[ssrc] = _Source(published, repairs=False)
         return source
 
     def _unwrap_rtx(self, packet: Packet, published: Published) -> Packet | None:

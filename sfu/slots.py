@@ -50,6 +50,7 @@ class SlotPool(Generic[Slot]):
     _seats: dict[Kind, list[_Seat[Slot]]] = field(default_factory=lambda: {"audio": [], "video": []})
     _wishes: dict[TrackId, Wish] = field(default_factory=dict)
     _refused: set[TrackId] = field(default_factory=set)
+    _told: set[TrackId] = field(default_factory=set)
 
     def add(self, kind: Kind, mid: str, slot: Slot) -> int:
         """A receive section was negotiated. Returns its number among those of its kind, from 0."""
@@ -64,12 +65,16 @@ class SlotPool(Generic[Slot]):
         """The receiver does not want `track`, or it ended. Returns the slot it sat in."""
         self._wishes.pop(track, None)
         self._refused.discard(track)
+        self._told.discard(track)
         return self._leave(track)
 
-    def refuse(self, track: TrackId) -> None:
-        """The receiver cannot play `track`: it takes no slot until `reconsider`."""
-        self._refused.add(track)
+    def refuse(self, track: TrackId) -> bool:
+        """The receiver cannot play `track`: it takes no slot until `reconsider`. True if that is news."""
         self._leave(track)
+        self._refused.add(track)
+        news = track not in self._told
+        self._told.add(track)
+        return news
 
     def reconsider(self) -> None:
         """What the receiver can play has changed."""

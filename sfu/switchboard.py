@@ -79,8 +79,8 @@ class Switchboard:
         for track_id, stream in peer.pool.fill():
             track = self.tracks[track_id][1].track
             if track.codec not in stream.codecs:
-                peer.pool.refuse(track_id)
-                self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
+                if peer.pool.refuse(track_id):
+                    self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
             elif peer.transport.srtp is not None:
                 track.attach(stream, now)
         layout = peer.pool.layout()
