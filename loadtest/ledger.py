@@ -155,6 +155,7 @@ class Ledger:
         self.carried: dict[tuple[str | None, int], int] = {}  # (track of the slot, tag) -> packets
         self.packets = 0
         self.bytes = 0
+        self.sampled = 0  # packets of a known slot with a tag, of those given to `sample`
         self.unknown = 0  # packets of an SSRC that the answer did not announce, or that are no RTP
         self._by_ssrc: dict[int, SlotLedger] = {}
         self._by_rtx_ssrc: dict[int, SlotLedger] = {}
@@ -206,6 +207,21 @@ class Ledger:
         found = read_tag(payload)
         if found is not None:
             self._deliver(slot, *found)
+
+    def sample(self, data: bytes, now: float) -> None:
+        """Take one decrypted packet of many that were only counted: look whether it is what it should be."""
+        self.packets += 1
+        try:
+            packet = rtp.parse(data)
+        except rtp.RtpError:
+            self.unknown += 1
+            return
+        slot = self._by_ssrc.get(packet.ssrc)
+        if slot is None or read_tag(packet.payload) is None:
+            self.unknown += 1
+            return
+        self.sampled += 1
+        slot.first_packet = slot.first_keyframe = now - slot.mapped_at  # nobody waits for a keyframe here
 
     def _deliver(self, slot: SlotLedger, track: int, counter: int) -> None:
         arrivals = self.deliveries.get(track)

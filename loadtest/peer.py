@@ -75,7 +75,8 @@ class Peer:
     """Use as `async with Peer(url, token) as peer`; inside the block it is connected and sends.
 
     Peers of one process share a `ticker` (that somebody runs) and a `certificate`; alone, a peer has its own. `phase`
-    (0 to 1) shifts its media clock, so that the frames of many do not fall on one moment.
+    (0 to 1) shifts its media clock, so that the frames of many do not fall on one moment. With a `sample` above 1 it
+    only counts what it receives, and looks into each `sample`-th packet.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Peer:
         ticker: Ticker | None = None,
         certificate: Certificate | None = None,
         phase: float = 0.0,
+        sample: int = 1,
     ) -> None:
         self.url = url
         self.participant = ""
@@ -98,7 +100,8 @@ class Peer:
         self.sending = True
         self.publications: list[Publication] = []
         self.ledger = Ledger()
-        self.transport = Transport(certificate or Certificate(), self.ledger.receive, self._rtcp)
+        receive = self.ledger.receive if sample == 1 else self.ledger.sample
+        self.transport = Transport(certificate or Certificate(), receive, self._rtcp, sample=sample)
         self._token = token
         self._subscribe = subscribe
         self._rates = rates or Rates()

@@ -32,20 +32,27 @@ class TransportError(Exception):
 
 
 class Transport:
-    """`on_rtp` and `on_rtcp` get a decrypted packet and the monotonic time at which it was read."""
+    """`on_rtp` and `on_rtcp` get a decrypted packet and the monotonic time at which it was read.
+
+    Of RTP only each `sample`-th packet is decrypted; the others are counted.
+    """
 
     def __init__(
         self,
         certificate: Certificate,
         on_rtp: Callable[[bytes, float], None],
         on_rtcp: Callable[[bytes, float], None],
+        *,
+        sample: int = 1,
     ) -> None:
         self.local = LocalTransport(secrets.token_hex(4), secrets.token_hex(16), certificate.fingerprint)
         self.sent = 0  # datagrams of RTP
+        self.received = 0  # likewise, decrypted or not
         self.blocked = 0  # datagrams that did not fit into the socket's buffer
         self.rejected = 0  # packets that did not authenticate or were replayed
         self.closed_by_server = False
         self._certificate = certificate
+        self._sample = sample
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
         self._socket: socket.socket | None = None
@@ -141,23 +148,6 @@ class Transport:
             self._dtls = None
         self._close_socket()
 
-    def detach(self) -> socket.socket:
-        """Give up the socket of a connected transport; the caller reads it and closes it from now on.
-
-        Raises TransportError when there is none.
-        """
-        if self._socket is None:
-            raise TransportError("not connected")
-        given, self._socket = self._socket, None
-        asyncio.get_running_loop().remove_reader(given)
-        return given
-
-    def unprotect(self, packet: bytes) -> bytes:
-        """Decrypt an RTP packet that somebody else read. Raises SrtpError."""
-        if self._srtp is None:
-            raise SrtpError("not connected")
-        return self._srtp.unprotect_rtp(packet)
-
     def _close_socket(self) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
@@ -197,7 +187,9 @@ class Transport:
             try:
                 if rtp.is_rtcp(datagram):
                     self._on_rtcp(self._srtp.unprotect_rtcp(datagram), now)
-                else:
+                    return
+                self.received += 1
+                if self.received % self._sample == 0:
                     self._on_rtp(self._srtp.unprotect_rtp(datagram), now)
             except SrtpError:
                 self.rejected += 1
