@@ -49,8 +49,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.description = "Run a server. Each option is also a variable: --media-port is AURALINK_MEDIA_PORT."
     for option in fields(config.Settings):
         help = option.metadata["help"]
-        if isinstance(option.default, int | float) or (isinstance(option.default, str) and option.default):
-            help += f" (default {option.default:,})" if isinstance(option.default, int) else f" ({option.default})"
+        if option.default not in ("", ()):
+            help += f" (default {option.default})"
         parser.add_argument(
             config.flag_of(option.name),
             dest=option.name,

@@ -59,10 +59,14 @@ def sweep(conference: Conference) -> None:
 
 
 def shut_down(conference: Conference) -> None:
-    """Tell every client that this process ends. Its sessions end with it, so there is nothing to resume."""
+    """Tell every client that this process ends.
+
+    They are told to come back: where nobody knows their session any more, a resume that fails leads to a new join.
+    """
     conference.shutting_down = True
     for socket in list(conference.sockets):
-        conference.dismiss(socket, "shutting_down", "This server is about to end; join again.", CloseCode.RESTART)
+        text = "This server is about to end; come back soon."
+        conference.dismiss(socket, "shutting_down", text, CloseCode.RESTART, resume=True)
 
 
 def dismiss_for_errors(conference: Conference, socket: Socket) -> None:

@@ -21,7 +21,7 @@ from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
 from .metrics import Metrics
 from .outbox import Outbox
-from .session_io import Connection
+from .websocket import Connection
 
 log = logging.getLogger(__name__)
 

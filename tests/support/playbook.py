@@ -117,11 +117,12 @@ class Stage:
     def joins(
         self, identity: str, room: str = "room", grant: Grant = EVERYTHING, subscribe: Any = "auto", **other: Any
     ) -> Client:
-        """A client that is in the room; what the others heard of it is forgotten."""
+        """A client that is in the room; that the others heard of its coming is forgotten."""
         client = self.connects(**other)
         client.says(m.Join(token=self.token(identity, room, grant), subscribe=subscribe))
         client.is_welcomed(client.hears(m.Welcome))
-        client.told.clear()
+        for other in self.clients.values():
+            other.told = [said for said in other.told if not _is_arrival(said, client.id)]
         return client
 
     def peer_of(self, client: Client) -> media.PeerId:
@@ -205,3 +206,7 @@ class Client:
         assert (goodbye.code, self.closed) == (code, close)
         self.hears_nothing()
         return goodbye
+
+
+def _is_arrival(message: m.Message, participant: str) -> bool:
+    return isinstance(message, m.ParticipantJoined) and message.participant.id == participant

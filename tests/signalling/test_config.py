@@ -1,0 +1,125 @@
+"""What a person may set, and the one sentence that answers a wrong value."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from signalling.config import ConfigError, MediaAddress, Settings, flag_of, load
+
+SECRET = "a-secret-that-is-long-enough-to-be-one"
+
+
+def sentence(flags: dict[str, str], environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(flags, environment or {})
+    assert re.fullmatch(r"[^\n]+\.", str(caught.value))
+    return str(caught.value)
+
+
+def test_nothing_set_is_dev_mode_on_8080() -> None:
+    settings = load({}, {})
+    assert (settings.port, settings.media_port, settings.resume_window, settings.dev_mode) == (8080, 7882, 30.0, True)
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_the_default() -> None:
+    assert load({"port": "1"}, {"AURALINK_PORT": "2"}).port == 1
+    assert load({}, {"AURALINK_PORT": "2"}).port == 2
+    assert load({}, {"AURALINK_PORT": ""}).port == 8080
+
+
+def test_every_option_has_a_flag_a_parser_and_help() -> None:
+    for option in dataclasses.fields(Settings):
+        assert flag_of(option.name).startswith("--")
+        assert {"parse", "help", "metavar"} <= set(option.metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", "http"),
+        ("port", "٣"),
+        ("media_port", "1.5"),
+        ("resume_window", "soon"),
+        ("resume_window", "nan"),
+        ("log_level", "loud"),
+        ("allowed_origins", "example.org"),
+        ("allowed_origins", "https://example.org/path"),
+        ("url", "call.example.org"),
+        ("stun", "http://example.org"),
+        ("media_ip", "localhost"),
+        ("media_ip", "192.0.2.1="),
+        ("media_ip", "192.0.2.1=2001:db8::1"),
+        ("media_ip", "192.0.2.1=198.51.100.1:99999"),
+        ("max_rooms", "0"),
+        ("keys", "nocolon"),
+        ("keys", "a b:" + SECRET),
+        ("keys", "a:short"),
+        ("keys", "a:ed25519:AAAA"),
+        ("keys", "a:@/does/not/exist"),
+        ("keys", f"a:{SECRET},a:{SECRET}"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_one_sentence_that_names_the_option(name: str, value: str) -> None:
+    assert sentence({name: value}).startswith(flag_of(name) + ": ")
+    assert sentence({}, {"AURALINK_" + name.upper(): value}).startswith("AURALINK_" + name.upper() + ": ")
+
+
+def test_a_sentence_about_keys_holds_no_secret() -> None:
+    for value in ("hunter2-has-no-colon", "a:hunter2", f"a:{SECRET},a:{SECRET}", "b c:hunter2"):
+        text = sentence({"keys": value})
+        assert "hunter2" not in text
+        assert SECRET not in text
+
+
+def test_keys_are_secrets_ed25519_keys_or_files(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(SECRET + "\n")
+    public = "A" * 42 + "E"
+    keys = load({"keys": f"new:{SECRET}, ed:ed25519:{public}, file:@{file}"}, {}).keys
+    assert [(key.kid, key.algorithm) for key in keys] == [("new", "HS256"), ("ed", "EdDSA"), ("file", "HS256")]
+    assert keys[2].verifying == SECRET.encode()
+
+
+def test_media_addresses_of_both_families() -> None:
+    v4 = "192.0.2.1,192.0.2.2=198.51.100.2,192.0.2.3=198.51.100.3:9000"
+    text = v4 + ",2001:db8::1=2001:db8::2,[2001:db8::3]=[2001:db8::4]:9001"
+    assert load({"media_ip": text}, {}).media_ip == (
+        MediaAddress("192.0.2.1", "192.0.2.1"),
+        MediaAddress("192.0.2.2", "198.51.100.2"),
+        MediaAddress("192.0.2.3", "198.51.100.3", 9000),
+        MediaAddress("2001:db8::1", "2001:db8::2"),
+        MediaAddress("2001:db8::3", "2001:db8::4", 9001),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://call.example.org", "wss://call.example.org/ws"),
+        ("http://localhost:8080/", "ws://localhost:8080/ws"),
+        ("wss://call.example.org/calls/ws", "wss://call.example.org/calls/ws"),
+    ],
+)
+def test_the_public_url_is_told_as_the_url_of_the_websocket(url: str, told: str) -> None:
+    assert load({"url": url}, {}).url == told
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_dev_mode_is_for_this_machine_only(host: str) -> None:
+    assert "--host" in sentence({"host": host})
+    assert load({"host": host, "keys": f"a:{SECRET}"}, {}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.7"])
+def test_dev_mode_on_loopback_is_fine(host: str) -> None:
+    assert load({"host": host}, {}).host == host
+
+
+def test_turn_needs_its_secret() -> None:
+    assert "--turn-secret" in sentence({"turn": "turn:t.example:3478"})

@@ -1,0 +1,251 @@
+"""What somebody who comes in is promised."""
+
+from __future__ import annotations
+
+import pytest
+
+from sfu import media_plane as media
+from signalling import messages as m
+from signalling.commands import ClosePeer, OpenPeer, Subscribe
+from signalling.limits import Rate
+from signalling.tokens import SOURCES, Grant
+from tests.support.playbook import Stage
+
+
+def test_a_newcomer_is_told_who_is_there_and_the_others_of_the_newcomer() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    bob = stage.connects()
+    bob.says(m.Join(token=stage.token("bob"), request="1"))
+    welcome = bob.hears(m.Welcome)
+    assert [member.identity for member in welcome.room.participants] == ["ada", "bob"]
+    assert (welcome.room.name, welcome.request, welcome.resumed) == ("room", "1", False)
+    assert welcome.permissions.publish == list(SOURCES)
+    assert ada.hears(m.ParticipantJoined).participant == welcome.room.participants[1]
+    bob.hears_nothing()
+
+
+def test_rooms_do_not_hear_of_each_other() -> None:
+    stage = Stage()
+    ada = stage.joins("ada", room="one")
+    bob = stage.joins("bob", room="two")
+    bob.says(m.Chat(text="hello?"))
+    ada.hears_nothing()
+
+
+def test_a_newcomer_is_subscribed_to_all_that_is_published_and_asked_for_room_for_it() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    tracks = ada.publishes(("a0", "microphone"), ("v1", "camera"))
+    stage.media()
+    bob = stage.connects()
+    bob.says(m.Join(token=stage.token("bob")))
+    welcome = bob.hears(m.Welcome)
+    assert welcome.receive == m.ReceiveSections(audio=4, video=4)
+    peer = media.PeerId(f"{welcome.participant}.1")
+    assert stage.media() == [OpenPeer(peer, "room"), Subscribe(peer, tuple(map(media.TrackId, tracks)))]
+
+
+def test_who_subscribes_by_hand_or_may_not_gets_nothing_unasked() -> None:
+    stage = Stage()
+    stage.joins("ada").publishes(("a0", "microphone"))
+    stage.media()
+    stage.joins("bob", subscribe="manual")
+    stage.joins("eve", grant=Grant(frozenset(), subscribe=False))
+    assert not [command for command in stage.media() if isinstance(command, Subscribe)]
+
+
+def test_the_same_identity_twice_leaves_the_newer_one_in() -> None:
+    stage = Stage()
+    old, other = stage.joins("ada"), stage.joins("bob")
+    new = stage.connects()
+    new.says(m.Join(token=stage.token("ada")))
+    new.is_welcomed(new.hears(m.Welcome))
+    assert not old.is_sent_away("replaced", 4001).resume
+    left, joined = other.hears(m.ParticipantLeft), other.hears(m.ParticipantJoined)
+    assert (left.participant, left.reason, joined.participant.id) == (old.id, "replaced", new.id)
+    assert ClosePeer(media.PeerId(f"{old.id}.1")) in stage.media()
+    new.says(m.Ping())
+    new.hears(m.Pong)
+
+
+def test_a_replaced_client_cannot_resume_and_its_late_words_do_nothing() -> None:
+    stage = Stage()
+    old = stage.joins("ada")
+    new = stage.joins("ada")
+    old.told.clear()
+    old.says(m.Chat(text="I am still here"))
+    old.vanishes()
+    new.hears_nothing()
+    old.resumes().is_refused("resume_failed")
+
+
+@pytest.mark.parametrize("token", ["nonsense", "a.b.c"])
+def test_a_bad_token_is_refused_and_the_socket_closed(token: str) -> None:
+    client = Stage().connects()
+    client.says(m.Join(token=token, request="1"))
+    error = client.is_refused("token_invalid")
+    assert (error.field, error.request) == ("token", "1")
+    client.is_sent_away("token_invalid", 1008)
+
+
+def test_an_expired_token_says_so() -> None:
+    stage = Stage()
+    token = stage.token("ada", lifetime=60)
+    stage.now += 66
+    client = stage.connects()
+    client.says(m.Join(token=token))
+    client.is_refused("token_expired")
+
+
+def test_the_first_message_must_be_join_or_resume() -> None:
+    client = Stage().connects()
+    client.says(m.Ping())
+    client.is_refused("not_joined")
+    client.is_sent_away("not_joined", 1008)
+
+
+def test_one_joins_once() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    ada.says(m.Join(token=stage.token("bob")))
+    ada.is_refused("already_joined")
+    assert ada.closed is None
+
+
+def test_who_says_nothing_is_sent_away_after_the_join_timeout() -> None:
+    stage = Stage(join_timeout=10.0)
+    silent, quick = stage.connects(), stage.joins("ada")
+    stage.passes(9.9)
+    silent.hears_nothing()
+    stage.passes(0.1)
+    silent.is_refused("join_timeout")
+    silent.is_sent_away("join_timeout", 1008)
+    quick.hears_nothing()
+
+
+def test_a_full_room_refuses_but_lets_a_member_replace_itself() -> None:
+    stage = Stage(max_participants_per_room=1)
+    stage.joins("ada")
+    bob = stage.connects()
+    bob.says(m.Join(token=stage.token("bob")))
+    bob.is_refused("room_full")
+    stage.joins("ada")
+
+
+def test_a_server_full_of_rooms_refuses_a_new_one() -> None:
+    stage = Stage(max_rooms=1)
+    stage.joins("ada")
+    bob = stage.connects()
+    bob.says(m.Join(token=stage.token("bob", room="another")))
+    bob.is_refused("too_many_rooms")
+    stage.joins("bob")
+
+
+def test_joins_of_one_address_are_limited_and_the_refusal_says_how_long() -> None:
+    stage = Stage(joins=Rate(per_second=1.0, burst=2.0))
+    for name in ("a", "b"):
+        stage.joins(name)
+    third = stage.connects()
+    third.says(m.Join(token=stage.token("c")))
+    assert third.is_refused("rate_limited").retry_after == pytest.approx(1.0, abs=0.01)
+    third.is_sent_away("rate_limited", 1013)
+    stage.joins("c", address="198.51.100.7")
+    stage.now += 1.0
+    stage.joins("d")
+
+
+# ----------------------------------------------------------------------------------------------------------- resume
+
+
+def test_a_lost_socket_is_no_leave_and_a_resume_gets_one_snapshot() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    ada.vanishes()
+    bob.says(m.Chat(text="missed"))
+    bob.hears(m.ChatMessage)
+    (track,) = bob.publishes(("a0", "microphone"))
+    stage.reports(media.SlotsChanged(stage.peer_of(ada), {"3": media.TrackId(track)}))
+    stage.passes(29.0)
+    back = ada.resumes()
+    welcome = back.hears(m.Welcome)
+    back.hears_nothing()
+    assert (welcome.participant, welcome.resumed) == (ada.id, True)
+    assert [info.id for info in welcome.room.participants[1].tracks] == [track]
+    assert welcome.slots == [m.Slot(mid="3", track=track)]
+    assert [said.text for said in welcome.chat] == ["missed"]
+    bob.hears_nothing()
+
+
+def test_missed_chat_is_bounded_to_the_newest() -> None:
+    stage = Stage(missed_chat=2)
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    ada.vanishes()
+    for text in ("1", "2", "3"):
+        bob.says(m.Chat(text=text))
+    assert [said.text for said in ada.resumes().hears(m.Welcome).chat] == ["2", "3"]
+
+
+def test_a_resume_token_works_once_and_every_welcome_brings_a_new_one() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    ada.vanishes()
+    back = ada.resumes()
+    fresh = back.hears(m.Welcome).resume_token
+    assert fresh != ada.resume_token
+    assert len(fresh) == 22  # 128 bits in base64url
+    thief = ada.resumes()
+    thief.is_refused("resume_failed")
+    thief.is_sent_away("resume_failed", 1008)
+    back.hears_nothing()
+    ada.resumes(fresh).hears(m.Welcome)
+
+
+def test_a_takeover_closes_the_old_socket_and_its_late_words_do_nothing() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    back = ada.resumes()
+    back.hears(m.Welcome)
+    ada.is_sent_away("taken_over", 4002)
+    ada.says(m.Chat(text="from the grave"))
+    ada.says(m.Leave())
+    ada.vanishes()
+    bob.hears_nothing()
+    stage.passes(100.0)
+    back.says(m.Ping())
+    back.hears(m.Pong)
+
+
+def test_nothing_is_resumed_after_the_window() -> None:
+    stage = Stage(resume_window=30.0)
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    peer = stage.peer_of(ada)
+    ada.vanishes()
+    stage.passes(29.9)
+    bob.hears_nothing()
+    stage.passes(0.1)
+    assert bob.hears(m.ParticipantLeft) == m.ParticipantLeft(participant=ada.id, reason="timeout")
+    assert ClosePeer(peer) in stage.media()
+    ada.resumes().is_refused("resume_failed")
+
+
+def test_a_client_that_comes_back_hears_that_its_media_ended_meanwhile() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    stage.reports(media.PeerStateChanged(stage.peer_of(ada), "failed", "DTLS failed"))
+    ada.told.clear()
+    back = ada.resumes()
+    back.hears(m.Welcome)
+    assert back.hears(m.MediaState).state == "failed"
+
+
+def test_when_the_server_ends_everybody_is_told_and_nobody_new_is_let_in() -> None:
+    stage = Stage()
+    ada, stranger = stage.joins("ada"), stage.connects()
+    stage.ends()
+    assert ada.is_sent_away("shutting_down", 1012).resume
+    stranger.is_sent_away("shutting_down", 1012)
+    late = stage.connects()
+    late.says(m.Join(token=stage.token("bob")))
+    late.is_refused("shutting_down")
+    late.is_sent_away("shutting_down", 1012)

@@ -1,0 +1,234 @@
+"""What somebody who publishes or receives media is promised."""
+
+from __future__ import annotations
+
+from sfu import media_plane as media
+from signalling import messages as m
+from signalling.commands import AnswerOffer, ClosePeer, OpenPeer, SetMuted, Subscribe
+from signalling.events import OfferAnswered
+from signalling.tokens import Grant
+from tests.support.playbook import Stage
+
+
+def test_an_offer_is_answered_and_the_others_hear_of_its_tracks() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    ada.offers(("a0", "microphone"), ("v1", "camera"))
+    answer = ada.hears(m.SdpAnswer)
+    assert (answer.sdp, answer.request, [track.mid for track in answer.tracks]) == (
+        "answer to offer",
+        "offer",
+        ["a0", "v1"],
+    )
+    microphone, camera = bob.hears(m.TrackPublished), bob.hears(m.TrackPublished)
+    assert (microphone.track.kind, microphone.track.source) == ("audio", "microphone")
+    assert camera.track == m.TrackInfo(id=answer.tracks[1].track, kind="video", source="camera", muted=False)
+    ada.hears_nothing()
+    assert Subscribe(stage.peer_of(bob), (media.TrackId(camera.track.id),)) in stage.media()
+
+
+def test_a_track_keeps_its_id_from_offer_to_offer_and_ends_when_it_is_left_out() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    first = ada.publishes(("a0", "microphone"), ("v1", "camera"))
+    ada.offers(("a0", "microphone"), ("v2", "screen"))
+    second = [track.track for track in ada.hears(m.SdpAnswer).tracks]
+    assert second[0] == first[0]
+    assert bob.hears(m.TrackUnpublished) == m.TrackUnpublished(participant=ada.id, track=first[1])
+    assert bob.hears(m.TrackPublished).track.id == second[1]
+    bob.hears_nothing()
+
+
+def test_another_source_on_the_same_section_is_another_track() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    (camera,) = ada.publishes(("v1", "camera"))
+    ada.offers(("v1", "screen"))
+    assert ada.hears(m.SdpAnswer).tracks[0].track != camera
+    assert bob.hears(m.TrackUnpublished).track == camera
+
+
+def test_what_the_token_does_not_allow_never_reaches_media() -> None:
+    stage = Stage()
+    ada = stage.joins("ada", grant=Grant(frozenset({"microphone"})))
+    stage.media()
+    ada.offers(("a0", "microphone"), ("v1", "camera"))
+    answer = ada.hears(m.SdpAnswer)
+    assert [(track.mid, track.code) for track in answer.rejected] == [("v1", "permission_denied")]
+    (asked,) = [command for command in stage.media() if isinstance(command, AnswerOffer)]
+    assert [track.mid for track in asked.tracks] == ["a0"]
+
+
+def test_a_camera_that_calls_itself_a_microphone_is_neither_listed_nor_forwarded() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada", grant=Grant(frozenset({"microphone"}))), stage.joins("bob")
+    stage.media()
+    ada.offers(("v1", "microphone"))
+    answer = ada.hears(m.SdpAnswer)
+    assert ([track.code for track in answer.rejected], answer.tracks) == (["kind_mismatch"], [])
+    bob.hears_nothing()
+    asked = stage.media()
+    assert any(isinstance(command, SetMuted) and command.muted for command in asked)
+    assert not [command for command in asked if isinstance(command, Subscribe)]
+
+
+def test_tracks_of_one_participant_are_limited() -> None:
+    ada = Stage(max_tracks_per_participant=1).joins("ada")
+    ada.offers(("a0", "microphone"), ("v1", "camera"))
+    assert [track.code for track in ada.hears(m.SdpAnswer).rejected] == ["too_many_tracks"]
+
+
+def test_a_mid_named_twice_is_refused() -> None:
+    ada = Stage().joins("ada")
+    ada.offers(("a0", "microphone"), ("a0", "screen_audio"))
+    assert ada.is_refused("invalid_message").field == "tracks"
+
+
+def test_what_media_rejects_is_told_and_not_listed() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    stage.answering = False
+    ada.offers(("v1", "camera"))
+    stage.happens(OfferAnswered(stage.peer_of(ada), media.Answer("sdp", (), {"v1": "no common codec"})))
+    assert ada.hears(m.SdpAnswer).rejected == [
+        m.RejectedTrack(mid="v1", code="track_rejected", message="no common codec")
+    ]
+    bob.hears_nothing()
+
+
+def test_a_refused_offer_changes_nothing() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    ada.publishes(("a0", "microphone"))
+    stage.answering = False
+    ada.offers()
+    stage.refuses(stage.peer_of(ada))
+    assert ada.is_refused("offer_invalid").request == "offer"
+    bob.hears_nothing()
+
+
+def test_one_offer_waits_for_the_one_before_and_a_third_is_refused() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    stage.answering = False
+    ada.offers(sdp="one")
+    ada.offers(sdp="two")
+    ada.offers(sdp="three")
+    ada.is_refused("offer_pending")
+    stage.answers_all()
+    assert ada.hears(m.SdpAnswer).sdp == "answer to one"
+    ada.hears_nothing()
+    stage.answers_all()
+    assert ada.hears(m.SdpAnswer).sdp == "answer to two"
+
+
+def test_an_answer_that_comes_after_a_takeover_is_not_told_to_the_new_socket() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    stage.answering = False
+    ada.offers(("a0", "microphone"))
+    back = ada.resumes()
+    back.hears(m.Welcome)
+    stage.answers_all()
+    back.hears_nothing()
+    bob.hears(m.TrackPublished)
+
+
+def test_a_track_published_muted_is_muted_in_media_and_in_the_roster() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    ada.offers(("a0", "microphone"), muted=True)
+    track = bob.hears(m.TrackPublished).track
+    assert track.muted
+    assert SetMuted(stage.peer_of(ada), media.TrackId(track.id), True) in stage.media()
+    ada.offers(("a0", "microphone"))
+    assert not bob.hears(m.TrackMuted).muted
+
+
+def test_renegotiation_is_asked_for_but_not_what_welcome_asked_for_already() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    stage.reports(media.NegotiationNeeded(stage.peer_of(ada), 2, 2))
+    ada.hears_nothing()
+    stage.reports(media.NegotiationNeeded(stage.peer_of(ada), 8, 4))
+    assert ada.hears(m.Renegotiate) == m.Renegotiate(audio=8, video=4)
+    assert ada.resumes().hears(m.Welcome).receive == m.ReceiveSections(audio=8, video=4)
+
+
+def test_a_failed_transport_ends_its_tracks_and_the_next_offer_begins_a_new_one() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    (track,) = bob.publishes(("a0", "microphone"))
+    (own,) = ada.publishes(("a0", "microphone"))
+    old = stage.peer_of(ada)
+    stage.media()
+    stage.reports(media.PeerStateChanged(old, "failed", "the handshake failed"))
+    assert ada.hears(m.MediaState).state == "failed"
+    assert bob.hears(m.TrackUnpublished).track == own
+    assert stage.media() == [ClosePeer(old)]
+    ada.offers(("a0", "microphone"))
+    new = stage.peer_of(ada)
+    assert new != old
+    assert stage.media()[:2] == [OpenPeer(new, "room"), Subscribe(new, (media.TrackId(track),))]
+    assert ada.hears(m.SdpAnswer).tracks[0].track != own
+
+
+def test_an_offer_in_flight_when_the_transport_ends_is_answered_with_an_error() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    stage.answering = False
+    ada.offers()
+    stage.reports(media.PeerStateChanged(stage.peer_of(ada), "closed", "silence"))
+    ada.hears(m.MediaState)
+    assert ada.is_refused("peer_closed").request == "offer"
+    stage.answers_all()
+    ada.hears_nothing()
+
+
+def test_silence_on_media_and_no_socket_is_a_leave() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    peer = stage.peer_of(ada)
+    ada.vanishes()
+    stage.reports(media.PeerStateChanged(peer, "disconnected", "silence"))
+    bob.hears_nothing()
+    stage.reports(media.PeerStateChanged(peer, "closed", "silence"))
+    assert bob.hears(m.ParticipantLeft).reason == "timeout"
+
+
+def test_speakers_are_participants_and_told_only_when_that_is_new() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    microphone, screen = ada.publishes(("a0", "microphone"), ("a1", "screen_audio"))
+    loud = media.SpeakersChanged("room", ((media.TrackId(screen), 0.2), (media.TrackId(microphone), 0.7)))
+    stage.reports(loud)
+    assert bob.hears(m.Speakers).speakers == [m.Speaker(participant=ada.id, level=0.7)]
+    stage.reports(loud)
+    bob.hears_nothing()
+    newcomer = stage.connects()
+    newcomer.says(m.Join(token=stage.token("eve")))
+    newcomer.hears(m.Welcome)
+    assert newcomer.hears(m.Speakers).speakers[0].participant == ada.id
+
+
+def test_who_cannot_decode_a_track_is_told() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    stage.reports(media.TrackUnreceivable(stage.peer_of(ada), media.TrackId("t_1"), "H264"))
+    assert ada.hears(m.TrackUnreceivable).codec == "H264"
+
+
+def test_events_of_a_peer_that_is_gone_do_nothing() -> None:
+    stage = Stage()
+    ada = stage.joins("ada")
+    gone = media.PeerId("p_gone.1")
+    for event in (
+        media.SlotsChanged(gone, {}),
+        media.NegotiationNeeded(gone, 9, 9),
+        media.PeerStateChanged(gone, "closed", ""),
+        media.TrackUnreceivable(gone, media.TrackId("t"), "VP8"),
+        media.SpeakersChanged("no such room", ()),
+    ):
+        stage.reports(event)
+    stage.refuses(gone)
+    ada.hears_nothing()

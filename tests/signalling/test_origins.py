@@ -1,0 +1,86 @@
+"""Which pages may talk to us."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalling.origins import allowed, clean_host, is_loopback_host, same_origin, websocket_url
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://localhost:8080", "localhost:8080"),
+        ("http://LOCALHOST:8080", "localhost:8080"),
+        ("https://call.example.org", "call.example.org"),
+        ("https://call.example.org", "call.example.org:443"),
+        ("http://call.example.org:80", "call.example.org"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ],
+)
+def test_our_own_page_is_allowed(origin: str, host: str) -> None:
+    assert same_origin(origin, host)
+    assert allowed(origin, host, ())
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://evil.example", "localhost:8080"),
+        ("http://localhost:8081", "localhost:8080"),
+        ("http://localhost:8080.evil.example", "localhost:8080"),
+        ("http://localhost:8080@evil.example", "localhost:8080"),
+        ("null", "localhost:8080"),
+        ("", "localhost:8080"),
+        ("http://", ""),
+        ("file://localhost:8080", "localhost:8080"),
+        ("http://localhost:99999", "localhost:99999"),
+        ("http://[::1", "[::1"),
+    ],
+)
+def test_another_page_is_not(origin: str, host: str) -> None:
+    assert not allowed(origin, host, ())
+
+
+def test_named_origins_are_allowed_beside_our_own() -> None:
+    assert allowed("https://app.example", "sfu.example", ("https://app.example",))
+    assert allowed("https://any.example", "sfu.example", ("*",))
+    assert not allowed("https://other.example", "sfu.example", ("https://app.example",))
+
+
+def test_what_is_no_browser_is_allowed() -> None:
+    assert allowed(None, "sfu.example", ())
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_this_machine_has_three_names(host: str) -> None:
+    assert is_loopback_host(host, 8080)
+    assert not is_loopback_host(host, 8081)
+
+
+@pytest.mark.parametrize(
+    "host", ["rebound.example:8080", "localhost", "localhost.:8080", "127.0.0.1.nip.example:8080", ""]
+)
+def test_a_name_that_was_rebound_to_us_is_not_this_machine(host: str) -> None:
+    assert not is_loopback_host(host, 8080)
+
+
+@given(st.text())
+def test_a_clean_host_is_safe_in_a_header(text: str) -> None:
+    assert not set(clean_host(text)) & set(" ;,'\"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "scheme", "url"),
+    [
+        ("localhost:8080", None, "ws", "ws://localhost:8080/ws"),
+        ("call.example", None, "wss", "wss://call.example/ws"),
+        ("call.example", "https://call.example", "ws", "wss://call.example/ws"),
+        ("call.example", "https://other.example", "ws", "ws://call.example/ws"),
+        ("bad host", None, "ws", "ws://localhost/ws"),
+    ],
+)
+def test_a_client_is_told_the_url_it_came_by(host: str, origin: str | None, scheme: str, url: str) -> None:
+    assert websocket_url(host, origin, scheme) == url

@@ -1,0 +1,35 @@
+"""What a TURN server accepts."""
+
+from __future__ import annotations
+
+import pytest
+
+from turn_probe.credentials import accepts, issue
+
+
+def test_credentials_are_those_of_the_rest_scheme() -> None:
+    """The password was computed with: printf 1433895918:alice | openssl dgst -sha1 -hmac north -binary | base64."""
+    login = issue("north", "alice", 1433895858.0, 60.0)
+    assert (login.username, login.password) == ("1433895918:alice", "RqMvcGPYTJMGThVLSi4amT4zFtI=")
+
+
+def test_they_are_valid_until_they_expire() -> None:
+    login = issue("north", "alice", 1000.0, 60.0)
+    assert accepts(["north"], login.username, login.password, 1060.0)
+    assert not accepts(["north"], login.username, login.password, 1061.0)
+
+
+def test_while_secrets_rotate_both_are_accepted() -> None:
+    login = issue("old", "alice", 1000.0, 60.0)
+    assert accepts(["new", "old"], login.username, login.password, 1000.0)
+    assert not accepts(["new"], login.username, login.password, 1000.0)
+
+
+@pytest.mark.parametrize("username", ["", "alice", "soon:alice", "²:alice", "1060:bob", ":"])
+def test_another_name_does_not_fit_the_password(username: str) -> None:
+    assert not accepts(["north"], username, issue("north", "alice", 1000.0, 60.0).password, 1000.0)
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    login = issue("north", "alice", 1000.0, 60.0)
+    assert login.password not in repr(login)
