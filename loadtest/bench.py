@@ -83,11 +83,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     print(_machine())
-    with sink(max(options.receivers)) as addresses:
-        bare = _median(partial(bench_sendto, addresses, options.seconds), options.repeat)
+    with sink(max(options.receivers)) as far:
+        bare = _median(partial(bench_sendto, far, max(options.receivers), options.seconds), options.repeat)
         rows = [_row(f"bare sendto of {DATAGRAM_BYTES} bytes", bare, bare)]
         for receivers in options.receivers:
-            alone = _median(partial(bench_fan_out, addresses[:receivers], options.seconds), options.repeat)
+            alone = _median(partial(bench_fan_out, far, receivers, options.seconds), options.repeat)
             rows.append(_row(f"fan-out alone, {receivers} receivers", alone, bare))
     for receivers in options.receivers:
         with _serve() as server:

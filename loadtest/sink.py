@@ -15,22 +15,38 @@ _BUFFER_BYTES = 1024 * 1024
 _HEADER_BYTES = 16  # the rest of a datagram is cut off by the kernel
 
 
+class Sink:
+    """The far end. `addresses` are those of its sockets."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.addresses: list[Address] = [("127.0.0.1", int(port)) for port in self._line().split()]
+
+    def received(self) -> int:
+        """How many datagrams came so far."""
+        if self._process.stdin is not None:
+            self._process.stdin.write("?\n")
+            self._process.stdin.flush()
+        return int(self._line())
+
+    def _line(self) -> str:
+        return self._process.stdout.readline() if self._process.stdout is not None else ""
+
+
 @contextmanager
-def sink(sockets: int) -> Iterator[list[Address]]:
-    """Run one until the block ends; the addresses of its sockets."""
+def sink(sockets: int) -> Iterator[Sink]:
+    """Run one until the block ends."""
     process = subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-m", "loadtest.sink", str(sockets)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
-        if process.stdout is None:
-            raise RuntimeError("the sink has no output")
-        yield [("127.0.0.1", int(port)) for port in process.stdout.readline().split()]
+        yield Sink(process)
     finally:
         process.communicate()  # closes its input, which ends it
 
 
 def _drain(count: int) -> None:
-    """Print the ports, then read until the standard input closes."""
+    """Print the ports, then read; each line of the standard input is answered with the count, its end is ours."""
     selector = selectors.DefaultSelector()
     ports = []
     for _ in range(count):
@@ -41,13 +57,18 @@ def _drain(count: int) -> None:
         selector.register(opened, selectors.EVENT_READ, opened.recv)
     selector.register(sys.stdin, selectors.EVENT_READ, None)
     print(*ports, flush=True)
+    received = 0
     while True:
         for key, _ in selector.select():
             if key.data is None:
-                return
+                if not sys.stdin.readline():
+                    return
+                print(received, flush=True)
+                continue
             try:
                 while True:
                     key.data(_HEADER_BYTES)
+                    received += 1
             except BlockingIOError:
                 continue
 
