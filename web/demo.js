@@ -25,7 +25,7 @@ let entry = null;
 async function enter(wanted) {
   entry = wanted;
   lobby.joining();
-  const getToken = () => entry.token || givenToken || devToken(entry.room, entry.name);
+  const getToken = ({ refused }) => entry.token || givenToken || devToken(entry.room, entry.name, refused !== null);
   const room = new Room({ getToken });
   window.auralink = { room };
   const call = new Call(room, devices, (reason) => {

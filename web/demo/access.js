@@ -27,13 +27,28 @@ export function peek(token) {
 
 const text = (value) => (typeof value === 'string' ? value : '');
 
+let kept = { key: '', token: '' };
+
+/**
+ * A token from a server in dev mode, kept for joining anew: each one is another identity.
+ * @param {string} room
+ * @param {string} name
+ * @param {boolean} fresh  the one we have was refused
+ * @returns {Promise<string>}
+ * @throws {AuraLinkError} `token_needed` where the server does not give any
+ */
+export async function devToken(room, name, fresh) {
+  const key = JSON.stringify([room, name]);
+  if (fresh || kept.key !== key) kept = { key, token: await fetchToken(room, name) };
+  return kept.token;
+}
+
 /**
  * @param {string} room
  * @param {string} name
- * @returns {Promise<string>} a token from a server in dev mode
- * @throws {AuraLinkError} `token_needed` where the server does not give any
+ * @returns {Promise<string>}
  */
-export async function devToken(room, name) {
+async function fetchToken(room, name) {
   let response;
   try {
     response = await fetch('api/dev/token', {

@@ -177,8 +177,9 @@ export class Media extends EventTarget {
         this.#restart ||= restart;
         if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
         if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
-        if (!error.retryAfter) throw error;
-        await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000));
+        const wait = error.retryAfter ?? (error.code === 'offer_pending' ? 0.5 : null);
+        if (wait === null) throw error;
+        await new Promise((resolve) => setTimeout(resolve, wait * 1000));
       }
     }
   }

@@ -14,7 +14,8 @@ const MOST_REMEMBERED_CHAT = 256; // ids, to tell a repeated message after a res
  * @typedef {object} RoomOptions
  * @property {string} [url]         of the server; by default the one that served the page. `http…` is understood
  * @property {string} [token]       the access token
- * @property {() => string | Promise<string>} [getToken]  asked for a token at each join, also when joining anew
+ * @property {(context: {refused: AuraLinkError | null}) => string | Promise<string>} [getToken]  asked for a token at each
+ *   join, also when joining anew after a lost session; `refused` tells why the server refused the last one, if it did
  * @property {'auto' | 'manual'} [subscribe]  receive all tracks (default), or only those passed to `subscribe()`
  * @property {RTCConfiguration} [rtcConfiguration]  merged over what the server says
  * @property {object} [timing]      overrides in seconds, see DEFAULT_TIMING in signal.js and DEFAULT_PATIENCE in watch.js
@@ -75,7 +76,7 @@ export class Room extends EventTarget {
     if (!address) throw new AuraLinkError('bad_url', `${url} is not an address of a server.`);
     if (!token && !getToken) throw new AuraLinkError('no_token', 'Joining needs `token` or `getToken`.');
     this.#subscribe = subscribe;
-    this.#signal = new Signal({ url: address, getToken: async () => (getToken ? getToken() : token), subscribe, timing });
+    this.#signal = new Signal({ url: address, getToken: async (context) => (getToken ? getToken(context) : token), subscribe, timing });
     this.#media = new Media({ signal: this.#signal, rtcConfiguration, patience: timing });
     this.#listen();
   }

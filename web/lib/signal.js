@@ -16,7 +16,9 @@ export const DEFAULT_TIMING = {
 };
 
 /** Refusals of a join that may be over a moment later, even if the server names no time. */
-const PASSING = new Set(['shutting_down', 'shutdown', 'draining', 'rate_limited', 'too_many_requests', 'unavailable', 'internal']);
+const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections', 'too_many_rooms', 'join_timeout']);
+const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
+const SHORT_WAIT = 5; // seconds that a first join waits by itself when the server asks for it
 
 /**
  * Events: `welcome` (the message), `message` (any other message), `lost` (the socket is gone, retries begin),
@@ -31,6 +33,7 @@ export class Signal extends EventTarget {
   #state = 'idle'; // idle, opening, open, waiting, ended
   #attempt = 0;
   #refusals = 0;
+  #refusal = null; // why the last join was refused
   #homeUrl = null; // where the instance that knows our session answers
   #resumeToken = null;
   #wasOpen = false;
@@ -42,7 +45,7 @@ export class Signal extends EventTarget {
   #wake = () => this.#nudge();
 
   /**
-   * @param {{url: string, getToken: () => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
+   * @param {{url: string, getToken: (context: {refused: AuraLinkError | null}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
    */
   constructor({ url, getToken, subscribe, timing }) {
     super();
@@ -110,7 +113,7 @@ export class Signal extends EventTarget {
     try {
       greeting = resuming
         ? { type: 'resume', resume_token: this.#resumeToken }
-        : { type: 'join', token: await this.#getToken(), subscribe: this.#subscribe };
+        : { type: 'join', token: await this.#getToken({ refused: this.#refusal }), subscribe: this.#subscribe };
     } catch (cause) {
       const error = cause instanceof AuraLinkError ? cause : new AuraLinkError('no_token', String(cause?.message ?? cause), { cause });
       if (!this.#wasOpen) this.#end(error);
@@ -146,6 +149,7 @@ export class Signal extends EventTarget {
       this.#state = 'open';
       this.#wasOpen = true;
       this.#attempt = this.#refusals = 0;
+      this.#refusal = null;
       this.#resumeToken = message.resume_token;
       this.#homeUrl = socketUrl(message.url, this.#url);
       this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
@@ -166,9 +170,11 @@ export class Signal extends EventTarget {
       this.#resumeToken = null;
       return this.#dial();
     }
+    this.#refusal = error;
     this.#refusals += 1;
     const passing = error.retryAfter !== undefined || PASSING.has(error.code);
-    if (!this.#wasOpen || (!passing && this.#refusals >= 3)) return this.#end(error);
+    const hopeless = this.#wasOpen ? !passing && this.#refusals >= MOST_REFUSALS : !(error.retryAfter <= SHORT_WAIT);
+    if (hopeless) return this.#end(error);
     this.#retry(error.retryAfter);
   }
 
