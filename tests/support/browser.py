@@ -89,15 +89,16 @@ def bitrate(before: Stream, after: Stream) -> float:
 
 async def received(page: Page, kind: str | None = None) -> list[Stream]:
     """All streams that `page` receives now, in all its connections."""
-    return _streams(await page.evaluate("() => measure.inbound()"), kind)
+    return streams(await page.evaluate("() => measure.inbound()"), kind)
 
 
 async def sent(page: Page, kind: str | None = None) -> list[Stream]:
     """All streams that `page` sends now, in all its connections."""
-    return _streams(await page.evaluate("() => measure.outbound()"), kind)
+    return streams(await page.evaluate("() => measure.outbound()"), kind)
 
 
-def _streams(reports: list[dict[str, Any]], kind: str | None) -> list[Stream]:
+def streams(reports: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[Stream]:
+    """Statistics reports, read just now, as streams."""
     at = time.monotonic()
     return [Stream(report, at) for report in reports if kind in (None, report["kind"])]
 

@@ -1,0 +1,120 @@
+// Takes part in a call through auralink.js, as an application's page would, and remembers what it was told and shown.
+//
+// Put into a page of the server, it is driven by call.py. `play` has every received track played, as a track that
+// nobody plays is not always decoded, and notes when the first picture of each was shown.
+
+window.caller ??= (() => {
+  const TOLD = [
+    'connected', 'reconnecting', 'resumed', 'disconnected', 'participant-joined', 'participant-left', 'track-published',
+    'track-unpublished', 'track-subscribed', 'track-unsubscribed', 'muted', 'unmuted', 'chat', 'notice', 'media-state',
+    'publish-failed', 'error',
+  ];
+  const events = [];
+  const playing = new Map(); // track id → {identity, source, mid, element}
+  const published = new Map(); // source → Publication
+  const captured = new Map(); // source → MediaStreamTrack
+  let room = null;
+  let began = 0;
+
+  const note = (type, detail) => events.push({ type, after: (performance.now() - began) / 1000, ...detail });
+
+  function told(type, detail) {
+    note(type, {
+      identity: detail.participant?.identity,
+      source: detail.track?.source ?? detail.publication?.source,
+      text: detail.text,
+      message: detail.message ?? detail.error?.message,
+      ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to'].map((key) => [key, detail[key]])),
+    });
+  }
+
+  function play({ participant, track, mediaStream }) {
+    const element = document.createElement(track.kind);
+    const { identity } = participant;
+    const { source, mid } = track;
+    Object.assign(element, { autoplay: true, playsInline: true, muted: track.kind === 'video', srcObject: mediaStream });
+    if (track.kind === 'video') {
+      element.requestVideoFrameCallback((_, { width, height }) => note('first-frame', { identity, source, width, height }));
+    }
+    playing.set(track.id, { identity, source, mid, element });
+    document.body.append(element);
+    element.play().catch(() => {});
+  }
+
+  function stop({ track }) {
+    playing.get(track.id)?.element.remove();
+    playing.delete(track.id);
+  }
+
+  // A moving picture of our own: a clock face whose hand goes round, on a background that never repeats.
+  function drawing({ width, height, frameRate }) {
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    const pen = canvas.getContext('2d');
+    let turn = 0;
+    setInterval(() => {
+      turn += 1;
+      pen.fillStyle = `hsl(${turn % 360} 60% 40%)`;
+      pen.fillRect(0, 0, width, height);
+      pen.fillStyle = 'white';
+      pen.fillRect((turn * 7) % width, height / 3, width / 8, height / 3);
+    }, 1000 / frameRate);
+    return canvas.captureStream(frameRate).getVideoTracks()[0];
+  }
+
+  async function capture(media) {
+    const { microphone, camera, screen } = media;
+    if (microphone || camera) {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: microphone ?? false, video: camera ?? false });
+      if (microphone) captured.set('microphone', stream.getAudioTracks()[0]);
+      if (camera) captured.set('camera', stream.getVideoTracks()[0]);
+    }
+    if (screen) captured.set('screen', drawing(screen));
+  }
+
+  async function publish(source, options = {}) {
+    published.set(source, await room.publish(captured.get(source), { source, ...options }));
+  }
+
+  return {
+    events,
+    published,
+    get room() {
+      return room;
+    },
+    capture,
+    publish,
+
+    // Join, with what was captured in the first offer. `options` are those of Room, `encodings` those of publish by source.
+    async enter({ options, encodings = {} }) {
+      const { Room } = await import('/auralink.js');
+      began = performance.now();
+      room = new Room(options);
+      for (const type of TOLD) room.addEventListener(type, ({ detail }) => told(type, detail));
+      room.addEventListener('track-subscribed', ({ detail }) => play(detail));
+      room.addEventListener('track-unsubscribed', ({ detail }) => stop(detail));
+      for (const source of captured.keys()) {
+        publish(source, encodings[source]).catch((error) => note('error', { code: error.code, message: error.message }));
+      }
+      await room.connect();
+    },
+
+    async unpublish(source) {
+      const publication = published.get(source);
+      published.delete(source);
+      await room.unpublish(publication);
+    },
+
+    // What arrives, one statistics report for each track that plays, and whose it is.
+    async inbound() {
+      const reports = [...((await room.getStats()) ?? new Map()).values()].filter(({ type }) => type === 'inbound-rtp');
+      return [...playing.values()].flatMap(({ identity, source, mid }) =>
+        reports.filter((report) => report.mid === mid).map((report) => ({ ...report, identity, source })),
+      );
+    },
+
+    roster: () => room.participants.map(({ identity, tracks }) => ({
+      identity,
+      tracks: [...tracks.values()].map(({ source, muted }) => ({ source, muted })),
+    })),
+  };
+})();
