@@ -96,6 +96,7 @@ def describe(outcome: Outcome) -> str:
         ["delivered more than once", f"{outcome.repeated}"],
         ["in the wrong slot", f"{outcome.misplaced}"],
         ["repaired by retransmission", f"{sum(report.repaired for report in reports)}"],
+        ["arrived before their answer", f"{sum(report.early for report in reports)}"],
         ["first video after its slot, p50 / p95", _pair(first_video)],
         ["CPU of this process", f"{100 * outcome.cpu / outcome.elapsed:.0f} % of a core" if outcome.elapsed else "-"],
         ["latest media tick", f"{1000 * outcome.late:.0f} ms late"],

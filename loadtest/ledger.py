@@ -157,6 +157,7 @@ class Ledger:
         self.bytes = 0
         self.sampled = 0  # packets of a known slot with a tag, of those given to `sample`
         self.unknown = 0  # packets of an SSRC that the answer did not announce, or that are no RTP
+        self.early = 0  # such packets before `settle`: media can overtake the answer that announces it
         self._by_ssrc: dict[int, SlotLedger] = {}
         self._by_rtx_ssrc: dict[int, SlotLedger] = {}
         self._map: dict[str, str | None] = {}
@@ -176,6 +177,12 @@ class Ledger:
         self._map = dict(tracks)
         for mid, slot in self.slots.items():
             slot.carry(tracks.get(mid), now)
+
+    def settle(self) -> None:
+        """All is negotiated: from here on nothing may come that no slot is there for, or in another track's slot."""
+        self.early += self.unknown
+        self.unknown = 0
+        self.carried.clear()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a decrypted RTP packet."""

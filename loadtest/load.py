@@ -159,7 +159,7 @@ async def _measure(members: Sequence[_Member], load: Load, outcome: Outcome) -> 
     gc.freeze()  # a full collection would stop the media of all peers at once
     started, cpu = time.monotonic(), _cpu_time()
     for member in members:
-        member.peer.ledger.carried.clear()
+        member.peer.ledger.settle()
         for publication in member.peer.publications:
             member.marks[publication.source.track] = (publication.source.sent, 0)
     await asyncio.sleep(load.duration)

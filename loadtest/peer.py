@@ -364,6 +364,7 @@ class Peer:
             retransmitted=sum(item.stream.retransmitted for item in self.publications if item.stream),
             rejected=self.transport.rejected,
             unknown=self.ledger.unknown,
+            early=self.ledger.early,
             keyframes_sent=sum(item.source.keyframes for item in self.publications),
             keyframes_received=sum(slot.keyframes for slot in slots),
             feedback_messages=self._feedback.messages,

@@ -22,6 +22,7 @@ class Report:
     retransmitted: int
     rejected: int
     unknown: int
+    early: int
     keyframes_sent: int
     keyframes_received: int
     feedback_messages: int
