@@ -26,7 +26,8 @@ from sfu.dtls import Certificate
 
 from .bench_fan_out import DATAGRAM_BYTES, bench_fan_out, bench_sendto
 from .owner import Owner
-from .peer import Peer, Rates, SourceName
+from .peer import Peer
+from .publication import Rates, SourceName
 from .sink import sink
 from .table import table
 from .ticker import Ticker

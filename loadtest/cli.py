@@ -11,7 +11,7 @@ import uvloop
 
 from . import load, tokens
 from .load import Load, Outcome
-from .peer import Rates, SourceName
+from .publication import Rates, SourceName
 from .table import percentile, table
 
 

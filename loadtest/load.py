@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from sfu.dtls import Certificate
 
 from .owner import Owner
-from .peer import Peer, PeerError, Rates, SourceName
+from .peer import Peer, PeerError
+from .publication import Rates, SourceName
 from .report import Report
 from .ticker import Ticker
 from .tokens import TokenRefused, TokenSource

@@ -16,16 +16,13 @@ from sfu import rtcp, transport_cc
 from sfu.dtls import Certificate
 
 from .ledger import Ledger, SlotLedger
-from .media import Camera, Microphone, Source
 from .owner import Owner
+from .publication import Publication, Rates, SourceName, make_publication, outgoing_stream
 from .report import Report
-from .sdp import Answer, OfferedSection, read_answer, write_offer
+from .sdp import Answer, AnswerError, OfferedSection, read_answer, write_offer
 from .signalling import Message, Signalling, SignallingError
-from .stream import OutgoingStream, StreamFormat
 from .ticker import Ticker
 from .transport import Transport, TransportError, own_address_of
-
-SourceName = Literal["microphone", "camera", "screen", "screen_audio"]
 
 _REPORT_INTERVAL = 1.0  # seconds between SR and RR
 _MAX_BLOCKS = 31  # RFC 3550 section 6.4.1: the count has five bits
@@ -33,27 +30,6 @@ _MAX_BLOCKS = 31  # RFC 3550 section 6.4.1: the count has five bits
 
 class PeerError(Exception):
     """The peer could not take part: refused, not connected, or a publication was rejected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What the synthetic sources produce. Bitrates in bits per second of payload."""
-
-    video_bitrate: float = 500_000
-    frame_rate: float = 30
-    audio_bitrate: float = 32_000
-    payload_bytes: int = 1200
-
-
-@dataclass(slots=True)
-class Publication:
-    """A track that the peer sends. `track` is the server's id for it, "" until it is answered."""
-
-    name: SourceName
-    section: OfferedSection
-    source: Source
-    stream: OutgoingStream | None = None
-    track: str = ""
 
 
 @dataclass(slots=True)
@@ -105,7 +81,6 @@ class Peer:
         self._token = token
         self._subscribe = subscribe
         self._rates = rates or Rates()
-        self._phase = phase
         self._ticker = ticker
         self._stack = AsyncExitStack()
         self._signalling: Signalling | None = None
@@ -118,8 +93,13 @@ class Peer:
         self._transport_sequence = 0
         self._times = _Times()
         self._feedback = _Feedback()
+        start = time.monotonic() + phase / self._rates.frame_rate
         for name in publish:
-            self._add_publication(name)
+            ssrcs = (self._ssrc + 1, self._ssrc + 2)
+            self._ssrc += 2
+            item = make_publication(name, str(len(self._sections)), ssrcs, secrets.randbits(32), self._rates, start)
+            self._sections.append(item.section)
+            self.publications.append(item)
 
     # ------------------------------------------------------------------------------------------- life
 
@@ -150,7 +130,7 @@ class Peer:
             answer = await self._negotiate()
             host = urlsplit(self.url).hostname or ""
             await self.transport.connect(answer, prefer=await asyncio.to_thread(own_address_of, host))
-        except (SignallingError, TransportError) as error:
+        except (AnswerError, SignallingError, TransportError) as error:
             raise PeerError(str(error)) from None
         self._times.connected = time.monotonic()
         owner.start(self._keep_negotiating())
@@ -214,36 +194,12 @@ class Peer:
             self._wanted[kind] = max(self._wanted[kind], receive[kind])
         self._negotiate_again.set()
 
-    def _add_publication(self, name: SourceName) -> None:
-        mid = str(len(self._sections))
-        tag = secrets.randbits(32)
-        start = time.monotonic() + self._phase / self._rates.frame_rate
-        source: Source
-        if name in ("camera", "screen"):
-            section = OfferedSection(mid, "video", self._next_ssrc(), self._next_ssrc())
-            source = Camera(
-                tag,
-                bits_per_second=self._rates.video_bitrate,
-                frames_per_second=self._rates.frame_rate,
-                start=start,
-                payload_bytes=self._rates.payload_bytes,
-            )
-        else:
-            section = OfferedSection(mid, "audio", self._next_ssrc())
-            source = Microphone(tag, bits_per_second=self._rates.audio_bitrate, start=start)
-        self._sections.append(section)
-        self.publications.append(Publication(name, section, source))
-
-    def _next_ssrc(self) -> int:
-        self._ssrc += 1
-        return self._ssrc
-
     async def _keep_negotiating(self) -> None:
         while True:
             await self._negotiate_again.wait()
             try:
                 await self._negotiate()
-            except (SignallingError, PeerError) as error:
+            except (AnswerError, SignallingError, PeerError) as error:
                 self._feedback.errors.append(str(error))
                 if isinstance(error, SignallingError) and error.code == "closed":
                     return
@@ -267,7 +223,7 @@ class Peer:
         for item in self.publications:
             item.track = ids.get(item.section.mid, "")
             if item.stream is None:
-                item.stream = _outgoing(item, answer)
+                item.stream = outgoing_stream(item, answer, secrets.randbits(15))
         now = time.monotonic()
         for section in answer.sections.values():
             if section.direction == "sendonly" and section.ssrc is not None:
@@ -372,19 +328,3 @@ class Peer:
             first_video=tuple(slot.first_keyframe for slot in slots if slot.first_keyframe is not None),
             errors=tuple(self._feedback.errors),
         )
-
-
-def _outgoing(item: Publication, answer: Answer) -> OutgoingStream:
-    section, offered = answer.sections.get(item.section.mid), item.section
-    if section is None or offered.ssrc is None:
-        raise PeerError(f"the answer lacks section {offered.mid}")
-    settled = StreamFormat(
-        mid=offered.mid,
-        ssrc=offered.ssrc,
-        payload_type=section.payload_type,
-        clock_rate=item.source.clock_rate,
-        extensions=section.extensions,
-        rtx_ssrc=offered.rtx_ssrc if section.rtx_payload_type is not None else None,
-        rtx_payload_type=section.rtx_payload_type,
-    )
-    return OutgoingStream(settled, sequence=secrets.randbits(15))

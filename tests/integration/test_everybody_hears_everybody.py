@@ -14,7 +14,7 @@ import uvloop
 from loadtest import load, tokens
 from loadtest.cli import describe
 from loadtest.load import Load, Outcome
-from loadtest.peer import Rates
+from loadtest.publication import Rates
 from tests.support.server import running_server
 
 # 20 x 19 x (50 + 30) = 30,000 deliveries per second: about half of what two busy cores carry.
