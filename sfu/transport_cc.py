@@ -34,7 +34,7 @@ class FeedbackRecorder:
     @property
     def pending(self) -> bool:
         """Whether there is something to report."""
-        return self._next <= self._highest and self._highest >= 0
+        return 0 <= self._next <= self._highest
 
     def received(self, number: int, now: float) -> None:
         """A packet with the 16-bit transport-wide sequence `number` arrived."""
@@ -44,6 +44,7 @@ class FeedbackRecorder:
         index = extend(number, self._highest)
         if abs(index - self._highest) > _HISTORY:
             self._arrivals.clear()
+            index = FIRST_CYCLE + number  # not `index`: many jumps back would lead below zero
             self._highest = index - 1
             self._next = index
         if index in self._arrivals:
@@ -55,31 +56,32 @@ class FeedbackRecorder:
 
     def messages(self) -> Iterator[bytes]:
         """The bodies of the messages that cover everything since the last call."""
-        while self._next <= self._highest:
-            # A message begins with a packet that arrived: its time is the reference.
-            while self._next not in self._arrivals:
-                self._next += 1
-            last = min(self._highest, self._next + MAX_PACKETS_PER_MESSAGE - 1)
-            yield self._message(self._next, last)
-            self._next = last + 1
+        while self.pending:
+            # Where the last message ended the next one begins, or what was lost in between would never be told. Its
+            # time is that of its first arrival, so a message needs one.
+            arrival = self._next
+            while arrival not in self._arrivals:
+                arrival += 1
+            first = max(self._next, arrival - MAX_PACKETS_PER_MESSAGE + 1)
+            yield self._message(first, arrival)
         oldest = self._highest - _HISTORY
         if len(self._arrivals) > 2 * _HISTORY:
             self._arrivals = {index: at for index, at in self._arrivals.items() if index > oldest}
 
-    def _message(self, first: int, last: int) -> bytes:
-        reference = int(self._arrivals[first] / _REFERENCE)
+    def _message(self, first: int, arrival: int) -> bytes:
+        """The message from `first` on, whose first packet that arrived is `arrival`; moves `_next` behind its end."""
+        reference = int(self._arrivals[arrival] / _REFERENCE)
         clock = reference * round(_REFERENCE / _TICK)
         symbols: list[int] = []
         deltas = bytearray()
-        for index in range(first, last + 1):
+        for index in range(first, min(self._highest + 1, first + MAX_PACKETS_PER_MESSAGE)):
             at = self._arrivals.get(index)
             if at is None:
                 symbols.append(_NOT_RECEIVED)
                 continue
             delta = round(at / _TICK) - clock
-            if not -0x8000 <= delta <= 0x7FFF:  # eight seconds apart: nothing a sender could use
-                symbols.append(_NOT_RECEIVED)
-                continue
+            if not -0x8000 <= delta <= 0x7FFF:  # eight seconds apart: that takes a message with a new reference
+                break
             clock += delta
             if 0 <= delta <= 0xFF:
                 symbols.append(_SMALL_DELTA)
@@ -89,6 +91,7 @@ class FeedbackRecorder:
                 deltas += struct.pack("!h", delta)
         head = struct.pack("!HHI", first & 0xFFFF, len(symbols), (reference & 0xFFFFFF) << 8 | self._count)
         self._count = (self._count + 1) & 0xFF
+        self._next = first + len(symbols)
         body = head + b"".join(_chunks(symbols)) + deltas
         return body + bytes(-len(body) % 4)
 
