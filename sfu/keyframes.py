@@ -14,20 +14,26 @@ class KeyframeRequests:
 
     def __init__(self) -> None:
         self._wanted = False
+        self._answered = True  # no request is on its way
         self._sent_at = float("-inf")
 
     def want(self, now: float) -> bool:
         """Somebody needs a keyframe. True: ask the source now. False: `due` will say when."""
         self._wanted = True
-        return self.due(now, MIN_INTERVAL)
+        return self._ask(now, MIN_INTERVAL)
 
-    def due(self, now: float, interval: float = RETRY_INTERVAL) -> bool:
+    def due(self, now: float) -> bool:
         """Whether to ask the source now, because a keyframe is wanted and the last request is long enough ago."""
-        if not self._wanted or now - self._sent_at < interval:
-            return False
-        self._sent_at = now
-        return True
+        return self._wanted and self._ask(now, MIN_INTERVAL if self._answered else RETRY_INTERVAL)
 
     def arrived(self) -> None:
         """A keyframe begins; everybody's wish is fulfilled."""
         self._wanted = False
+        self._answered = True
+
+    def _ask(self, now: float, interval: float) -> bool:
+        if now - self._sent_at < interval:
+            return False
+        self._sent_at = now
+        self._answered = False
+        return True
