@@ -7,6 +7,8 @@ _REORDER_WAIT = 0.010
 # Ask again after about one long round trip; asking faster only doubles what is on its way already.
 _RETRY_INTERVAL = 0.100
 _MAX_TRIES = 10
+# One NACK has to fit into one datagram even if no two numbers share an entry of four bytes; the rest is due next time.
+MAX_ASKED = 256
 # Beyond this many missing packets a keyframe is cheaper than repairing.
 MAX_MISSING = 500
 
@@ -46,9 +48,11 @@ class LossRepair:
             self.repaired += 1
 
     def due(self, now: float) -> list[int]:
-        """The 16-bit sequence numbers to ask for now, oldest first."""
-        asked = []
+        """The 16-bit sequence numbers to ask for now, oldest first, at most MAX_ASKED."""
+        asked: list[int] = []
         for index, gap in list(self._missing.items()):
+            if len(asked) == MAX_ASKED:
+                break
             if gap.due > now:
                 continue
             if gap.tries >= _MAX_TRIES:

@@ -182,8 +182,9 @@ def _pack_blocks(reports: Sequence[ReportBlock]) -> bytes:
 
 
 def sender_report(report: SenderReport) -> bytes:
-    """An SR; at most 31 report blocks."""
-    head = struct.pack("!IQIII", report.ssrc, report.ntp, report.timestamp, report.packets, report.octets)
+    """An SR; at most 31 report blocks. The counters wrap: video at 1 Mbit/s passes 4 GiB in ten hours."""
+    packets, octets = report.packets & 0xFFFFFFFF, report.octets & 0xFFFFFFFF
+    head = struct.pack("!IQIII", report.ssrc, report.ntp, report.timestamp, packets, octets)
     return _packet(SR, len(report.reports), head + _pack_blocks(report.reports))
 
 
