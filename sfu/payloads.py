@@ -16,7 +16,8 @@ def _always(_payload: bytes) -> bool:
 
 def _vp8(payload: bytes) -> bool:
     """RFC 7741 section 4.2: S=1 and partition 0 begin a frame; section 4.3: P=0 says that it is a key frame."""
-    if not payload or payload[0] & 0x1F != 0x10:
+    # The bit between S and the partition index is reserved and "MUST be ignored by the receiver".
+    if not payload or payload[0] & 0x17 != 0x10:
         return False
     at = 1
     if payload[0] & 0x80:

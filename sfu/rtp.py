@@ -78,8 +78,9 @@ def _parse_extensions(data: bytes, profile: int, at: int, end: int) -> dict[int,
             if head == 0:  # padding
                 continue
             identifier = head >> 4
-            # RFC 8285 section 4.2: with id 15 "processing of the entire extension MUST terminate at that point".
-            if identifier == 15:
+            # RFC 8285 section 4.2: with id 15, and with id 0 and a length, "processing of the entire extension MUST
+            # terminate at that point".
+            if identifier in (0, 15):
                 break
             stop = at + (head & 0x0F) + 1
             if stop > end:
