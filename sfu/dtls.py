@@ -123,13 +123,15 @@ class _Transport(RTCDtlsTransport):
         aiortc reads one: the others of an authentic peer's full datagrams would pile up in OpenSSL's memory for ever.
         """
         await super()._recv_next()
+        if self.keys is None or self._ssl is None:
+            return
         try:
-            while self.keys is not None and self._ssl is not None:
+            while True:
                 self._ssl.recv(1500)
         except SSL.ZeroReturnError:
             raise ConnectionError from None
         except SSL.Error:  # usually WantReadError: nothing is left
-            return
+            await self._write_ssl()
 
 
 class _Pipe:

@@ -20,7 +20,7 @@ class PacketRing:
     """Holds the last `capacity` numbers (`capacity` is a power of two). Payloads are shared, not copied."""
 
     def __init__(self, capacity: int) -> None:
-        if capacity & (capacity - 1):
+        if capacity < 1 or capacity & (capacity - 1):
             raise ValueError("capacity must be a power of two")
         self._mask = capacity - 1
         self._slots: list[Stored | None] = [None] * capacity

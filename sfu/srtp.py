@@ -7,7 +7,7 @@ and encrypts with them itself. libsrtp would cost three times as much from Pytho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pylibsrtp
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -25,11 +25,14 @@ class SrtpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Master keys and salts as the DTLS exporter gives them (RFC 5764 section 4.2), joined as key + salt."""
+    """Master keys and salts as the DTLS exporter gives them (RFC 5764 section 4.2), joined as key + salt.
+
+    They stay out of the repr, so that no log or traceback shows them.
+    """
 
     profile: str  # OpenSSL's name: "SRTP_AEAD_AES_128_GCM", "SRTP_AEAD_AES_256_GCM" or "SRTP_AES128_CM_SHA1_80"
-    outbound: bytes
-    inbound: bytes
+    outbound: bytes = field(repr=False)
+    inbound: bytes = field(repr=False)
 
     @property
     def is_gcm(self) -> bool:

@@ -10,6 +10,7 @@ from aioice import stun
 BINDING_REQUEST = 0x0001
 BINDING_RESPONSE = 0x0101
 ROLE_CONFLICT = 487
+_MAGIC_COOKIE = b"\x21\x12\xa4\x42"
 
 
 class StunError(Exception):
@@ -35,6 +36,9 @@ class Binding:
 
 def parse(datagram: bytes) -> Binding:
     """Parse a binding request or response. Raises StunError on anything else; checks no integrity."""
+    # RFC 8489 section 5: the field "MUST contain the fixed value 0x2112A442"; aioice does not look.
+    if datagram[4:8] != _MAGIC_COOKIE:
+        raise StunError("no magic cookie")
     try:
         message = stun.parse_message(datagram)
     # aioice documents ValueError; broken attributes also leak these (found by fuzzing aioice 0.13).
