@@ -25,9 +25,9 @@ SHELLS = {
     "signalling.websocket",
     "signalling.websocket_protocol",
     "sfu.addresses",
+    "sfu.demux",
     "sfu.dtls",
     "sfu.engine",
-    "sfu.peer",
     "sfu.transport",
     "sfu.udp",
 }
@@ -75,10 +75,19 @@ def source_of(module: str) -> Path:
 
 
 def imports_of(module: str) -> Iterator[str]:
-    """Everything that `module` imports, as absolute dotted names; both `a` and `a.b` for `from a import b`."""
+    """What `module` imports when it runs, as absolute dotted names; both `a` and `a.b` for `from a import b`."""
     file = source_of(module)
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text())):
+    tree = ast.parse(file.read_text())
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -29,8 +29,8 @@ async def test_firefox_and_chromium_call_each_other_in_a_network_of_their_own(ne
     async with plain_page(network) as url, running_firefox(network) as firefox, running_chromium(network) as chromium:
         one, other = await firefox.page(url), await chromium.page(url)
         await direct_call(one, other)
-        await sees_and_hears(one, video=1, audio=1)
-        await sees_and_hears(other, video=1, audio=1)
+        await sees_and_hears(one, video=1, audio=1, within=20)
+        await sees_and_hears(other, video=1, audio=1, within=20)
     assert firefox.process.returncode is not None
 
 
@@ -42,7 +42,7 @@ async def test_two_firefox_pages_are_two_people(network: Network) -> None:
         with pytest.raises(BidiError, match="no such thing"):
             await one.evaluate("() => { throw new Error('no such thing') }")
         await direct_call(one, other)
-        await sees_and_hears(one, video=1, audio=1)
-        await sees_and_hears(other, video=1, audio=1)
+        await sees_and_hears(one, video=1, audio=1, within=20)
+        await sees_and_hears(other, video=1, audio=1, within=20)
         await one.evaluate("() => console.warn('careful')")
         assert "warn: careful" in one.console
