@@ -106,12 +106,13 @@ export class Call {
     });
     on('participant-joined', ({ participant }) => {
       this.#tiles.add(participant);
-      if (this.#me) toast(`${participant.name} joined.`);
+      // Not for each one of a new roster, as at the beginning or after an interruption.
+      if (this.#room.state === 'connected') toast(`${participant.name} joined.`);
       this.#changed();
     });
     on('participant-left', ({ participant }) => {
       this.#tiles.remove(participant);
-      toast(`${participant.name} left.`);
+      if (this.#room.state === 'connected') toast(`${participant.name} left.`);
       this.#changed();
     });
     on('track-subscribed', ({ participant, track, mediaStream }) => {

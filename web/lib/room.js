@@ -255,12 +255,12 @@ export class Room extends EventTarget {
     this.#everConnected = true;
     this.name = message.room.name;
     this.permissions = message.permissions;
-    this.state = 'connected';
     if (rejoined) this.#media.reset(); // the new session knows nothing of the old connection
     this.#media.iceServers = message.ice_servers;
     this.#roster.replace(message.room, message.participant);
     this.#slots.replace(message.slots);
     this.#play();
+    this.state = 'connected';
     if (message.resumed && this.#interrupted) this.#emit('resumed', {});
     else this.#emit('connected', { rejoined });
     this.#interrupted = false;
