@@ -84,7 +84,8 @@ class Stream:
 
 def bitrate(before: Stream, after: Stream) -> float:
     """Bits per second of payload between two looks at one stream, by the browser's own clock."""
-    return 8000 * (after.bytes - before.bytes) / (after.report["timestamp"] - before.report["timestamp"])
+    milliseconds = float(after.report["timestamp"]) - float(before.report["timestamp"])
+    return 8000 * (after.bytes - before.bytes) / milliseconds
 
 
 async def received(page: Page, kind: str | None = None) -> list[Stream]:

@@ -6,12 +6,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(probe: Callable[[], T | Awaitable[T]], within: float = 5.0, every: float = 0.05) -> T:
+@overload
+async def eventually(probe: Callable[[], Awaitable[T | None]], within: float = ..., every: float = ...) -> T: ...
+@overload
+async def eventually(probe: Callable[[], T | None], within: float = ..., every: float = ...) -> T: ...
+async def eventually(probe: Callable[[], Any], within: float = 5.0, every: float = 0.05) -> Any:
     """Ask `probe` every `every` seconds until its answer is true, and return that answer.
 
     Raises AssertionError with the last answer when `within` seconds have passed.
@@ -22,6 +26,6 @@ async def eventually(probe: Callable[[], T | Awaitable[T]], within: float = 5.0,
         if inspect.isawaitable(answer):
             answer = await answer
         if answer:
-            return answer  # type: ignore[return-value]
+            return answer
         assert time.monotonic() < deadline, f"not within {within} s; the last answer was {answer!r}"
         await asyncio.sleep(every)
