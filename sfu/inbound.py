@@ -18,11 +18,13 @@ from .reports import Reception
 from .rtp import Packet, pack_fixed_header
 from .sequence import FIRST_CYCLE, extend
 from .speakers import LevelMeter
+from .srtp import SrtpError
 
 # Three seconds of a good video, five of audio.
 _RING = {"audio": 256, "video": 1024}
-# A jump further than this is a source that began anew, not loss.
-_MAX_JUMP = 8192
+# A jump further than this is a source that began anew, not loss: libsrtp's window admits nothing older, and the
+# jumps that we pass on, even if some are lost on the way, must not make a receiver miss a roll-over (RFC 3711 3.3.1).
+_MAX_JUMP = 1024
 
 
 class _Group:
@@ -54,6 +56,7 @@ class InboundTrack:
         self.sync: tuple[float, int] | None = None
         """(our time in seconds since 1970, RTP timestamp) of the last sender report."""
         self.last_timestamp = 0
+        self.last_at = 0.0
         self._highest = -1
         self._starts_keyframe: Callable[[bytes], bool] = starts_keyframe("")
         self._groups: dict[tuple[PayloadTypes, tuple[int, int], bool], _Group] = {}
@@ -101,7 +104,7 @@ class InboundTrack:
         group.streams.remove(stream)
         if not group.streams:
             self._groups = {key: kept for key, kept in self._groups.items() if kept is not group}
-        stream.stop(self.last_timestamp, now)
+        stream.stop(self.last_timestamp, self.last_at)
 
     def hold(self, now: float) -> None:
         """Let every stream wait for the next keyframe, as after a mute or a restart of the source."""
@@ -125,10 +128,10 @@ class InboundTrack:
         self.codec = codec  # this object from now on: the packet path compares by identity
 
     def _start(self, stream: OutboundStream, number: int, timestamp: int, now: float) -> None:
-        del self._waiting[stream]
         payload_types = stream.codecs.get(self.codec) if self.codec else None
-        if payload_types is None:  # negotiated away since it was attached; nothing it could decode
+        if payload_types is None:  # nothing it could decode; it waits for the codec that it was attached for
             return
+        del self._waiting[stream]
         key = (payload_types, stream.extensions.ids, stream.seal is not None)
         group = self._groups.get(key)
         if group is None:
@@ -139,7 +142,7 @@ class InboundTrack:
 
     # ------------------------------------------------------------------------------------------- packets
 
-    def receive(self, packet: Packet, level: int, orientation: int, now: float) -> bool:
+    def receive(self, packet: Packet, level: int, orientation: int, now: float, *, repaired: bool = False) -> bool:
         """Take one packet, first-hand or repaired, and forward it. False if it is a duplicate or far too late.
 
         `level` and `orientation` are header extension bytes or -1.
@@ -147,6 +150,8 @@ class InboundTrack:
         highest = self._highest
         number = extend(packet.sequence, highest)
         if highest < 0 or abs(number - highest) > _MAX_JUMP:
+            if repaired:  # it repeats what was sent before, so it cannot tell where the source is now
+                return False
             if highest >= 0:
                 self.restart(now)
             number = FIRST_CYCLE + packet.sequence
@@ -164,14 +169,16 @@ class InboundTrack:
         self.reception.packet(number, timestamp, now)
         if level >= 0:
             self.meter.packet(level)
-        if self.kind == "video" and self._starts_keyframe(payload):
+        # With a late packet nobody starts: what followed it is gone. So it is no answer to who waits for a keyframe.
+        startable = ahead > 0 and self._starts_keyframe(payload)
+        if startable:
             self.keyframes.arrived()
-            startable = True
-        else:
-            startable = self.kind == "audio"
         if self.muted:
             return True
-        if self._waiting and startable and ahead > 0:
+        if ahead > 0:
+            self.last_timestamp = timestamp
+            self.last_at = now
+        if startable and self._waiting:
             for stream in list(self._waiting):
                 self._start(stream, number, timestamp, now)
         self.fan_out(number, packet.marker, timestamp, level, orientation, payload)
@@ -179,7 +186,6 @@ class InboundTrack:
 
     def fan_out(self, number: int, marker: int, timestamp: int, level: int, orientation: int, payload: bytes) -> None:
         """Write, encrypt and queue one packet for every running stream."""
-        self.last_timestamp = timestamp
         pack = pack_fixed_header
         size = len(payload)
         for group in self._groups.values():
@@ -196,16 +202,19 @@ class InboundTrack:
                     pack(first, second, out & 0xFFFF, (timestamp + stream.timestamp_offset) & 0xFFFFFFFF, stream.ssrc)
                     + extensions
                 )
+                seal = stream.seal
+                if seal is not None:
+                    tail = seal((stream.iv_base ^ out).to_bytes(12, "big"), payload, header)
+                else:
+                    try:
+                        header, tail = stream.protect(header + payload), b""
+                    except SrtpError:  # larger than libsrtp takes; the other receivers have no part in that
+                        continue
                 queue = stream.queue
                 if not queue:
                     stream.mark_dirty()
-                seal = stream.seal
-                if seal is not None:
-                    queue.append(header)
-                    queue.append(seal((stream.iv_base ^ out).to_bytes(12, "big"), payload, header))
-                else:
-                    queue.append(stream.protect(header + payload))
-                    queue.append(b"")
+                queue.append(header)
+                queue.append(tail)
                 stream.packets += 1
                 stream.octets += size
 

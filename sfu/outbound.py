@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from .codecs import CodecKey
-from .packet_ring import Stored
+from .packet_ring import PacketRing, Stored
 from .rtp import pack_extensions, pack_fixed_header
 from .sequence import extend
+from .srtp import Session, SrtpError
 
 if TYPE_CHECKING:
     from .inbound import InboundTrack
-    from .srtp import Session
 
 # RFC 3711 section 3.3.1: a receiver guesses the roll-over counter, so the first number stays away from the wrap.
 FIRST_NUMBER_BELOW = 1 << 15
@@ -64,7 +64,7 @@ class Segment:
     """The stretch of a stream's numbers that one track filled: the way back from a NACK to the source's packet."""
 
     first: int
-    track: InboundTrack
+    ring: PacketRing  # the track's at that time; a source that begins anew gets another one
     number_offset: int
     timestamp_offset: int
     payload_types: PayloadTypes
@@ -77,10 +77,10 @@ class OutboundStream:
         "_resend_tokens",
         "_resend_tokens_at",
         "_resent",
-        "_resumes_at",
         "_rtx_number",
         "_segments",
         "_skipped",
+        "_stopped_at",
         "_timestamp",
         "codecs",
         "extensions",
@@ -116,7 +116,7 @@ class OutboundStream:
         self.number_offset = 0
         self.timestamp_offset = 0
         self._timestamp: int | None = None
-        self._resumes_at = 0.0
+        self._stopped_at = 0.0
         self._resent: dict[int, float] = {}
         self._resend_tokens = _RESEND_BURST
         self._resend_tokens_at = 0.0
@@ -147,17 +147,17 @@ class OutboundStream:
         if self._timestamp is None:
             self.timestamp_offset = 0
         else:
-            elapsed = max(1, round((now - self._resumes_at) * track.clock_rate))
+            elapsed = max(1, round((now - self._stopped_at) * track.clock_rate))
             self.timestamp_offset = (self._timestamp + elapsed - timestamp) & 0xFFFFFFFF
         # What the last track left out is not this one's to fill in.
         self._skipped.clear()
-        segment = Segment(self.next_number, track, self.number_offset, self.timestamp_offset, payload_types)
+        segment = Segment(self.next_number, track.ring, self.number_offset, self.timestamp_offset, payload_types)
         self._segments = [*self._segments[-2:], segment]
 
-    def stop(self, last_timestamp: int, now: float) -> None:
-        """The track was taken out of the slot after it sent `last_timestamp` (its own count)."""
+    def stop(self, last_timestamp: int, last_at: float) -> None:
+        """The track was taken out of the slot; its newest packet had `last_timestamp` (its own count) at `last_at`."""
         self._timestamp = (last_timestamp + self.timestamp_offset) & 0xFFFFFFFF
-        self._resumes_at = now
+        self._stopped_at = last_at
 
     def claim(self, number: int) -> bool:
         """Take a number that is not the next one. False if it was used, or was never this track's to use."""
@@ -187,15 +187,16 @@ class OutboundStream:
         for sequence in sequences:
             number = extend(sequence, self.next_number)
             found = self._find(number)
-            if found is None:
+            rtx = found[0].payload_types.rtx if found else None
+            if found is None or rtx is None:
                 continue
             if now - self._resent.get(number, float("-inf")) < wait or self._resend_tokens < 1:
                 refused += 1
                 continue
             self._resent[number] = now
             self._resend_tokens -= 1
-            self._send_rtx(number, *found)
-            sent += 1
+            if self._send_rtx(rtx, number, *found):
+                sent += 1
         return sent, refused
 
     def _find(self, number: int) -> tuple[Segment, Stored] | None:
@@ -203,15 +204,12 @@ class OutboundStream:
             return None
         for segment in reversed(self._segments):
             if number >= segment.first:
-                stored = segment.track.ring.get(number - segment.number_offset)
+                stored = segment.ring.get(number - segment.number_offset)
                 return (segment, stored) if stored else None
         return None
 
-    def _send_rtx(self, number: int, segment: Segment, stored: Stored) -> None:
+    def _send_rtx(self, payload_type: int, number: int, segment: Segment, stored: Stored) -> bool:
         """RFC 4588 section 4: the original sequence number, then the original payload, in a stream of its own."""
-        payload_type = segment.payload_types.rtx
-        if payload_type is None:
-            return
         extensions = self.extensions.block(stored.level, stored.orientation)
         rtx_number = self._rtx_number
         self._rtx_number += 1
@@ -226,12 +224,17 @@ class OutboundStream:
             + extensions
         )
         payload = (number & 0xFFFF).to_bytes(2, "big") + stored.payload
+        if self.seal is not None:
+            tail = self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header)
+        else:
+            try:
+                header, tail = self.protect(header + payload), b""
+            except SrtpError:  # larger than libsrtp takes
+                return False
         if not self.queue:
             self.mark_dirty()
-        if self.seal is None:
-            self.queue += (self.protect(header + payload), b"")
-        else:
-            self.queue += (header, self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header))
+        self.queue += (header, tail)
+        return True
 
 
 def _not_connected() -> None:

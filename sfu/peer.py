@@ -155,11 +155,17 @@ class Peer:
             self._counters.dropped["unknown_payload_type"] += 1
             return
         track = published.track
-        if codec is not track.codec:
+        if codec is not track.codec and not source.repairs:  # a repaired packet may be of the codec before
             track.set_codec(codec, now)
         level = packet.extensions.get(published.level_id)
         orientation = packet.extensions.get(published.orientation_id)
-        fresh = track.receive(packet, level[0] if level else -1, orientation[0] if orientation else -1, now)
+        fresh = track.receive(
+            packet,
+            level[0] if level else -1,
+            orientation[0] if orientation else -1,
+            now,
+            repaired=source.repairs,
+        )
         if not fresh:
             self._counters.dropped["duplicate_or_late"] += 1
         elif source.repairs:
