@@ -1,0 +1,97 @@
+// Promises of the watch over a media connection, in virtual time. Run with `node --test`.
+
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { ConnectionWatch } from '../../web/lib/watch.js';
+
+class Clock {
+  now = 0;
+  #timers = new Map();
+  #next = 1;
+  setTimeout = (action, milliseconds) => {
+    this.#timers.set(this.#next, { action, at: this.now + milliseconds / 1000 });
+    return this.#next++;
+  };
+  clearTimeout = (timer) => this.#timers.delete(timer);
+  pass(seconds) {
+    this.now += seconds;
+    for (const [timer, { action, at }] of [...this.#timers]) {
+      if (at <= this.now && this.#timers.delete(timer)) action();
+    }
+  }
+}
+
+let clock;
+let acts;
+let watch;
+
+beforeEach(() => {
+  clock = new Clock();
+  acts = [];
+  const act = { restart: () => acts.push('restart'), rebuild: () => acts.push('rebuild'), show: (state) => acts.push(state) };
+  watch = new ConnectionWatch(act, { disturbed: 2, restart: 8, connect: 15 }, clock);
+  watch.observe('connecting');
+  watch.observe('connected');
+  acts.length = 0;
+});
+
+test('a flicker shorter than two seconds is no disturbance', () => {
+  for (const state of ['connecting', 'disconnected']) {
+    watch.observe(state);
+    clock.pass(1.9);
+    watch.observe('connected');
+    clock.pass(20);
+  }
+  assert.deepEqual(acts, []);
+});
+
+test('a disturbance that lasts leads to an ICE restart, and then to calm', () => {
+  watch.observe('disconnected');
+  clock.pass(2);
+  assert.deepEqual(acts, ['disconnected', 'restart']);
+  watch.observe('connected');
+  clock.pass(20);
+  assert.deepEqual(acts, ['disconnected', 'restart', 'connected']);
+});
+
+test('a failed connection restarts at once, and is rebuilt if that does not help', () => {
+  watch.observe('failed');
+  assert.deepEqual(acts, ['failed', 'restart']);
+  watch.observe('connecting');
+  clock.pass(8);
+  assert.deepEqual(acts, ['failed', 'restart', 'rebuild']);
+});
+
+test('a restart during which the old path served is a success', () => {
+  watch.observeServer('disconnected');
+  assert.deepEqual(acts, ['disconnected', 'restart']);
+  clock.pass(8);
+  assert.deepEqual(acts, ['disconnected', 'restart', 'connected']);
+});
+
+test('a second failure after a success is restarted, not rebuilt', () => {
+  watch.observe('failed');
+  watch.observe('connected');
+  acts.length = 0;
+  watch.observe('failed');
+  assert.deepEqual(acts, ['failed', 'restart']);
+});
+
+test('a connection that never comes up is rebuilt, whether it fails or hangs', () => {
+  for (const end of [() => watch.observe('failed'), () => clock.pass(15)]) {
+    const rebuilt = [];
+    watch = new ConnectionWatch({ restart: () => rebuilt.push('restart'), rebuild: () => rebuilt.push('rebuild'), show() {} }, {}, clock);
+    watch.observe('connecting');
+    end();
+    assert.deepEqual(rebuilt, ['rebuild']);
+  }
+});
+
+test('a closed watch does nothing any more', () => {
+  watch.observe('disconnected');
+  watch.close();
+  clock.pass(60);
+  watch.observe('failed');
+  assert.deepEqual(acts, []);
+});
