@@ -39,6 +39,7 @@ from .websocket_protocol import WebSocketProtocol
 log = logging.getLogger(__name__)
 
 GOODBYE_SHARE = 0.5  # of the grace: as long clients may take to read their goodbye
+MEDIA_CLOSE_TIMEOUT = 2.0  # seconds
 LOOPBACK = ("127.0.0.1", "::1")
 
 

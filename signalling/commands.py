@@ -24,7 +24,6 @@ class CloseCode(IntEnum):
     TRY_LATER = 1013
     REPLACED = 4001
     TAKEN_OVER = 4002
-    TIMEOUT = 4003
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,7 @@ class Conference:
         close: CloseCode,
         *,
         resume: bool = False,
+        request: str | m.UnsetType = m.UNSET,
     ) -> None:
         """Say goodbye to a socket and close it; from now on nothing that it says counts."""
         known = self.sockets.get(socket)
@@ -165,6 +166,6 @@ class Conference:
         known.session = None
         self.strangers.pop(socket, None)
         self.do(
-            Send((socket,), m.Goodbye(code=code, message=text, resume=resume)),
+            Send((socket,), m.Goodbye(code=code, message=text, resume=resume, request=request)),
             CloseSocket(socket, close, code),
         )

@@ -105,7 +105,7 @@ def _member_asks(conference: Conference, session: Session, socket: Socket, messa
         case m.Ping():
             conversation.ping(conference, socket, message)
         case m.Leave():
-            departure.leave(conference, session)
+            departure.leave(conference, session, socket, message)
 
 
 def _out_of_place(socket: Socket) -> Refused:

@@ -10,15 +10,19 @@ from .events import SocketId
 from .session import Session, Socket, Standing, Step
 
 
-def leave(conference: Conference, session: Session) -> None:
+def leave(conference: Conference, session: Session, socket: Socket, message: m.Leave) -> None:
     """The client asked to end its session."""
-    _say_goodbye(conference, session, "left", "Goodbye.", CloseCode.NORMAL)
+    conference.dismiss(socket.id, "left", "Goodbye.", CloseCode.NORMAL, request=message.request)
+    session.socket = None
     end(conference, session, "left")
 
 
 def replaced(conference: Conference, session: Session) -> None:
     """The same identity joined the room again: the newer session stays."""
-    _say_goodbye(conference, session, "replaced", "You joined this room from another place.", CloseCode.REPLACED)
+    if session.socket is not None:
+        text = "You joined this room from another place."
+        conference.dismiss(session.socket, "replaced", text, CloseCode.REPLACED)
+        session.socket = None
     end(conference, session, "replaced")
 
 
@@ -92,9 +96,3 @@ def end(conference: Conference, session: Session, reason: str, step: Step = Step
         conference.speakers.pop(session.room, None)
     else:
         negotiation.forget_tracks(conference, session.room, list(gone.tracks))
-
-
-def _say_goodbye(conference: Conference, session: Session, code: str, text: str, close: CloseCode) -> None:
-    if session.socket is not None:
-        conference.dismiss(session.socket, code, text, close)
-        session.socket = None

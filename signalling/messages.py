@@ -340,11 +340,15 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
 
 
 class Goodbye(Message, frozen=True, kw_only=True, omit_defaults=False, tag="goodbye"):
-    """The last message before the server closes the socket; `resume` says whether resuming makes sense."""
+    """The last message before the server closes the socket; `resume` says whether resuming makes sense.
+
+    As the reply to `leave` it repeats the `request` id.
+    """
 
     code: str
     message: str
     resume: bool
+    request: str | UnsetType = UNSET
 
 
 ServerMessage = (

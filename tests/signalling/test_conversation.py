@@ -120,7 +120,8 @@ def test_leaving_is_answered_told_and_final() -> None:
     ada, bob = stage.joins("ada"), stage.joins("bob")
     peer = stage.peer_of(ada)
     ada.says(m.Leave(request="1"))
-    assert not ada.is_sent_away("left", 1000).resume
+    goodbye = ada.is_sent_away("left", 1000)
+    assert (goodbye.resume, goodbye.request) == (False, "1")
     assert bob.hears(m.ParticipantLeft) == m.ParticipantLeft(participant=ada.id, reason="left")
     assert ClosePeer(peer) in stage.media()
     ada.vanishes()
