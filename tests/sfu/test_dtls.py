@@ -244,10 +244,17 @@ async def test_after_closing_nothing_is_sent() -> None:
 # ----------------------------------------------------------------------------------------------------------- garbage
 
 
+def forged(content_type: int, body: bytes, length: int | None = None) -> bytes:
+    """A plaintext DTLS 1.2 record of epoch 0."""
+    size = len(body) if length is None else length
+    return bytes([content_type, 0xFE, 0xFD]) + bytes(8) + size.to_bytes(2, "big") + body
+
+
 garbage = st.one_of(
     st.binary(min_size=1, max_size=1),
     st.binary(min_size=1, max_size=60),
-    st.binary(min_size=1, max_size=60).map(lambda data: b"\x16\xfe\xfd" + data),  # a record with a hopeless rest
+    # A record that is longer than its datagram. (A whole plaintext record is another matter, see below.)
+    st.tuples(st.integers(20, 24), st.binary(max_size=60)).map(lambda r: forged(r[0], r[1], length=0xFFFF)),
     st.integers(20, 63).map(lambda first: bytes([first]) + bytes(1400)),
 )
 
@@ -284,6 +291,52 @@ def test_garbage_before_during_and_after_the_handshake_does_not_matter(junk: lis
         assert only_this_task()
 
     asyncio.run(scenario())
+
+
+FORGERIES = {
+    "empty": forged(22, b""),
+    "half a handshake header": forged(22, b"\0"),
+    "hello request": forged(22, bytes(12)),
+    "unknown handshake": forged(22, b"\x63" + bytes(11)),
+    "fatal alert": forged(21, b"\x02\x28"),
+    "farewell": forged(21, b"\x01\x00"),
+    "change cipher spec": forged(20, b"\x01"),
+    "data": forged(23, b"data"),
+}
+
+
+@pytest.mark.parametrize("record", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_a_forged_record_can_at_worst_fail_the_handshake(record: bytes) -> None:
+    """Handshake messages are not authenticated until the last: who can inject them can prevent it, and no more."""
+
+    def wire(feed: Callable[[bytes], None], datagram: bytes) -> None:
+        feed(record)
+        feed(datagram)
+
+    link = Link(wire)
+    results = await asyncio.gather(
+        asyncio.wait_for(link.client.handshake([SERVER.fingerprint]), 0.05),
+        asyncio.wait_for(link.server.handshake([CLIENT.fingerprint]), 0.05),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, srtp.Keys | dtls.DtlsError | TimeoutError) for result in results)
+    await link.close()
+    assert only_this_task()
+
+
+@pytest.mark.parametrize("record", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_a_forged_record_after_the_handshake_changes_nothing(record: bytes) -> None:
+    link = Link()
+    await link.connect()
+    for _ in range(5):
+        link.client.feed(record)
+        link.server.feed(record)
+    await settle()
+    assert link.closed == []
+    await link.client.close()
+    await settle()
+    assert link.closed == ["server"]
+    await link.close()
 
 
 async def test_a_flood_is_bounded_and_what_follows_is_read() -> None:
