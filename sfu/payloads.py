@@ -50,20 +50,22 @@ def _vp9(payload: bytes) -> bool:
 
 
 def _h264(payload: bytes) -> bool:
-    """RFC 6184 section 5.4: an IDR slice (5) or a sequence parameter set (7), alone, in a STAP-A or opening a FU-A."""
+    """RFC 6184 section 5.4: a sequence parameter set (7), alone or in a STAP-A.
+
+    Browsers send one before each IDR picture. The slice itself is no start: a decoder without the parameters cannot
+    use it, and a picture may have several.
+    """
     if not payload:
         return False
     kind = payload[0] & 0x1F
     if kind == 24:
         at = 1
         while at + 2 < len(payload):
-            if payload[at + 2] & 0x1F in (5, 7):
+            if payload[at + 2] & 0x1F == 7:
                 return True
             at += 2 + (payload[at] << 8 | payload[at + 1])
         return False
-    if kind == 28:
-        return len(payload) > 1 and bool(payload[1] & 0x80) and payload[1] & 0x1F in (5, 7)
-    return kind in (5, 7)
+    return kind == 7
 
 
 def _av1(payload: bytes) -> bool:

@@ -26,11 +26,9 @@ KEYFRAMES = {
         "08 aa",
     ],
     "H264": [
-        "65 88",  # IDR slice
         "67 42",  # sequence parameter set
         "78 0002 6742 0002 68ce 0002 6588",  # STAP-A
         "78 0002 68ce 0002 6742",
-        "7c 85 88",  # first FU-A of an IDR slice
     ],
     "AV1": ["18 0a0b", "08 0a"],
 }
@@ -58,6 +56,8 @@ OTHERS = {
     "H264": [
         "",
         "61 88",  # a slice of another picture
+        "65 88",  # an IDR slice: its parameters came before, or are lost
+        "7c 85 88",  # first FU-A of an IDR slice, likewise
         "68 ce",  # picture parameter set
         "78",
         "78 0002 68ce 0002 4188",
