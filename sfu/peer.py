@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import rtcp, rtp
 from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION, CodecKey
@@ -16,8 +16,10 @@ from .reports import RemoteClock, round_trip, to_ntp
 from .rtp import Packet
 from .slots import SlotPool
 from .srtp import SrtpError
-from .transport import PeerTransport
 from .transport_cc import FeedbackRecorder
+
+if TYPE_CHECKING:
+    from .transport import PeerTransport
 
 # SSRCs that a client may use: two per track and some that ended. More is somebody filling our tables.
 _MAX_SOURCES: Final = 256
