@@ -1,4 +1,4 @@
-"""The pure modules of the browser client keep their promises; node runs them as a browser would, but in milliseconds."""
+"""The pure modules of the browser client keep their promises; node runs them, in milliseconds."""
 
 from __future__ import annotations
 

@@ -31,15 +31,14 @@ export class Devices extends EventTarget {
       await this.#open(wanted);
       return '';
     } catch {
-      const problems = [];
+      const problems = new Map();
       for (const which of wanted) {
-        try {
-          await this.#open([which]);
-        } catch (error) {
-          problems.push(explain(which, error));
-        }
+        await this.#open([which]).catch((error) => problems.set(which, error));
       }
-      return [...new Set(problems)].join(' ');
+      // One sentence if both have the same trouble, as when the person said no.
+      const [first, second] = problems.values();
+      if (second?.name === first?.name && second) return explain('camera or microphone', first);
+      return [...problems].map(([which, error]) => explain(which, error)).join(' ');
     }
   }
 

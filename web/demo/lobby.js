@@ -4,6 +4,10 @@ import { $, hue, initials, memory, setIcon } from './dom.js';
 import { listen } from './devices.js';
 
 const SWITCHES = { camera: 'lobby-camera', microphone: 'lobby-mic' };
+const REFUSALS = {
+  token_invalid: 'Your access token is not valid here. Ask for a new link, or paste another token.',
+  token_expired: 'Your access token has expired. Ask for a new link, or paste another token.',
+};
 const ICONS = { camera: 'camera', microphone: 'mic' };
 
 export class Lobby {
@@ -83,8 +87,8 @@ export class Lobby {
     $('join').disabled = false;
     $('join').textContent = 'Join now';
     $('join-problem').hidden = false;
-    $('join-problem').textContent = error.message;
-    if (error.code === 'token_needed') {
+    $('join-problem').textContent = REFUSALS[error.code] ?? error.message;
+    if (error.code.startsWith('token_')) {
       $('token-field').hidden = false;
       $('token').required = true;
       $('token').focus();

@@ -1,6 +1,6 @@
 /** The one RTCPeerConnection: sections to publish and to receive, and offers one at a time. */
 
-import { Coalescer } from './coalescer.js';
+import { Coalescer, deferred } from './coalescer.js';
 import { publishCodecs, receiveCodecs } from './codecs.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { ConnectionWatch } from './watch.js';
@@ -21,6 +21,7 @@ export class Media extends EventTarget {
   #patience;
   #iceServers = [];
   #pc = null;
+  #gone = null; // rejects when the connection is given up
   #watch = null;
   #wanted = { audio: 0, video: 0 };
   #receivers = { audio: [], video: [] };
@@ -96,8 +97,16 @@ export class Media extends EventTarget {
   /** @param {Publication} publication */
   async unpublish(publication) {
     if (!this.publications.delete(publication)) return;
-    await publication.transceiver?.sender.replaceTrack(null).catch(() => {});
+    publication.transceiver?.sender.replaceTrack(null).catch(() => {});
     await this.negotiate();
+  }
+
+  /** Send another track of the same kind. @param {Publication} publication @param {MediaStreamTrack} track */
+  async replace(publication, track) {
+    publication.track = track; // what a later connection offers
+    if (!publication.transceiver) return;
+    const { promise: gone } = this.#gone;
+    await Promise.race([publication.transceiver.sender.replaceTrack(track), gone.catch(() => {})]);
   }
 
   /** The track that arrives in section `mid`, if an answer has confirmed it. @returns {MediaStreamTrack | undefined} */
@@ -152,31 +161,34 @@ export class Media extends EventTarget {
       if (this.#closed) return;
       const pc = (this.#pc ??= this.#build());
       const restart = this.#restart;
+      // A closed connection never settles what was asked of it: without this, giving it up would hang us for good.
+      const { promise: gone } = this.#gone;
+      const step = (promise) => Promise.race([promise, gone]);
       try {
-        await this.#prepare(pc);
+        await step(this.#prepare(pc));
         if (!this.#changed && !restart) return;
         this.#changed = true;
         this.#restart = false;
-        await pc.setLocalDescription(await pc.createOffer({ iceRestart: restart }));
+        await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
         const offered = [...this.publications].filter((p) => p.transceiver?.mid);
         for (const publication of offered) publication.mutedInOffer = publication.muted;
-        const answer = await this.#signal.request({
+        const request = this.#signal.request({
           type: 'offer',
           sdp: pc.localDescription.sdp,
           tracks: offered.map((p) => ({ mid: p.transceiver.mid, source: p.source, muted: p.muted })),
         });
-        if (pc !== this.#pc) continue;
-        await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+        const answer = await step(request);
+        await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
         this.#answered = true;
         this.#changed = false;
-        await this.#conclude(answer, offered);
+        await step(this.#conclude(answer, offered));
         return;
       } catch (error) {
         if (this.#closed) return;
         if (pc !== this.#pc) continue; // whatever it was, it concerned a connection that is gone
         this.#restart ||= restart;
         if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
-        if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
+        if (pc.signalingState === 'have-local-offer') await step(pc.setLocalDescription({ type: 'rollback' })).catch(() => {});
         const wait = error.retryAfter ?? (error.code === 'offer_pending' ? 0.5 : null);
         if (wait === null) throw error;
         await new Promise((resolve) => setTimeout(resolve, wait * 1000));
@@ -216,6 +228,7 @@ export class Media extends EventTarget {
     let transceiver = free?.[0];
     if (transceiver) {
       await transceiver.sender.replaceTrack(track);
+      if (pc !== this.#pc) return;
       transceiver.sender.setStreams?.(stream);
       transceiver.direction = 'sendonly';
     } else {
@@ -239,7 +252,7 @@ export class Media extends EventTarget {
         publication.id = null;
         this.publications.delete(publication);
         publication.transceiver.direction = 'inactive';
-        await publication.transceiver.sender.replaceTrack(null).catch(() => {});
+        publication.transceiver.sender.replaceTrack(null).catch(() => {});
         this.#senders.set(publication.transceiver, null);
         publication.transceiver = null;
         this.#emit('refused', { publication, error: publication.error });
@@ -284,6 +297,7 @@ export class Media extends EventTarget {
     );
     pc.onconnectionstatechange = () => watch.observe(pc.connectionState);
     this.#watch = watch;
+    this.#gone = deferred();
     return pc;
   }
 
@@ -302,6 +316,7 @@ export class Media extends EventTarget {
     if (pc) {
       pc.onconnectionstatechange = null;
       pc.close();
+      this.#gone.reject(new AuraLinkError('superseded', 'The media connection was replaced by another one.'));
       this.#emit('rebuilt', null);
     }
   }

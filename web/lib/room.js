@@ -157,8 +157,7 @@ export class Room extends EventTarget {
    */
   async replaceTrack(publication, mediaStreamTrack) {
     mediaStreamTrack.enabled = !publication.muted;
-    publication.track = mediaStreamTrack;
-    await publication.transceiver?.sender.replaceTrack(mediaStreamTrack);
+    await this.#media.replace(publication, mediaStreamTrack);
   }
 
   /** Mute at once here, and tell the others. @param {Publication} publication */
