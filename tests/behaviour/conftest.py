@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest_asyncio
 
@@ -22,3 +23,10 @@ async def server(server_process: RunningServer) -> AsyncIterator[RunningServer]:
     yield server_process
     assert "Traceback" not in server_process.log, server_process.log
     assert " ERROR " not in server_process.log, server_process.log
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def other_server() -> AsyncIterator[Callable[..., Awaitable[RunningServer]]]:
+    """Starts a server with options of its own, for this test alone."""
+    async with AsyncExitStack() as stack:
+        yield lambda **options: stack.enter_async_context(running_server(shutdown_grace=1, **options))

@@ -131,8 +131,17 @@ def _gained(before: Stream, after: Stream) -> bool:
     return after.frames > before.frames if after.kind == "video" else after.energy > before.energy
 
 
-async def direct_call(one: Page, other: Page, constraints: Mapping[str, Any] = CAMERA_AND_MICROPHONE) -> None:
-    """Connect two pages with each other and with no server: the call that ours is compared with."""
+async def direct_call(
+    one: Page,
+    other: Page,
+    constraints: Mapping[str, Any] = CAMERA_AND_MICROPHONE,
+    max_bitrate: int | None = None,
+) -> None:
+    """Connect two pages with each other and with no server: the call that ours is compared with.
+
+    `max_bitrate` limits each camera, in bits per second.
+    """
     offer = await one.evaluate("(constraints) => measure.directOffer(constraints)", constraints)
-    answer = await other.evaluate("(call) => measure.directAnswer(call)", {"sdp": offer, "constraints": constraints})
-    await one.evaluate("(sdp) => measure.directAccept(sdp)", answer)
+    call = {"sdp": offer, "constraints": constraints, "maxBitrate": max_bitrate}
+    answer = await other.evaluate("(call) => measure.directAnswer(call)", call)
+    await one.evaluate("(call) => measure.directAccept(call)", {"sdp": answer, "maxBitrate": max_bitrate})

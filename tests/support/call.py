@@ -162,10 +162,12 @@ async def person(
     room: str,
     identity: str,
     media: Mapping[str, Any] = BOTH,
+    *,
+    through: str | None = None,
     **options: Any,
 ) -> Person:
-    """Prepare a page and join with it."""
-    await prepare(page, server.url, media)
+    """Prepare a page and join with it; `through` is the URL of a proxy that stands before the server."""
+    await prepare(page, through or server.url, media)
     return await enter(page, server, room, identity, **options)
 
 

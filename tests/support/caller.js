@@ -46,29 +46,14 @@ window.caller ??= (() => {
     playing.delete(track.id);
   }
 
-  // A moving picture of our own: a clock face whose hand goes round, on a background that never repeats.
-  function drawing({ width, height, frameRate }) {
-    const canvas = Object.assign(document.createElement('canvas'), { width, height });
-    const pen = canvas.getContext('2d');
-    let turn = 0;
-    setInterval(() => {
-      turn += 1;
-      pen.fillStyle = `hsl(${turn % 360} 60% 40%)`;
-      pen.fillRect(0, 0, width, height);
-      pen.fillStyle = 'white';
-      pen.fillRect((turn * 7) % width, height / 3, width / 8, height / 3);
-    }, 1000 / frameRate);
-    return canvas.captureStream(frameRate).getVideoTracks()[0];
-  }
-
   async function capture(media) {
     const { microphone, camera, screen } = media;
     if (microphone || camera) {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: microphone ?? false, video: camera ?? false });
+      const stream = await measure.camera({ audio: microphone, video: camera });
       if (microphone) captured.set('microphone', stream.getAudioTracks()[0]);
       if (camera) captured.set('camera', stream.getVideoTracks()[0]);
     }
-    if (screen) captured.set('screen', drawing(screen));
+    if (screen) captured.set('screen', (await measure.camera({ video: screen })).getVideoTracks()[0]);
   }
 
   async function publish(source, options = {}) {

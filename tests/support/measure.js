@@ -34,9 +34,42 @@ window.measure = (() => {
       if (connection.iceGatheringState === "complete") resolve();
     }));
 
+  // What an application may have set for its camera: the same limit on both sides of a comparison.
+  async function limit(connection, maxBitrate) {
+    for (const sender of connection.getSenders().filter(({ track }) => track.kind === "video")) {
+      const parameters = sender.getParameters();
+      parameters.encodings[0].maxBitrate = maxBitrate;
+      await sender.setParameters(parameters);
+    }
+  }
+
+  // As getUserMedia, but a video constraint `drawn` is met by a drawing: the browser's fake camera shows so little that
+  // it never needs more than the bitrate a call begins with.
+  async function camera({ audio, video }) {
+    const wanted = { audio: audio ?? false, video: video?.drawn ? false : video ?? false };
+    const stream = wanted.audio || wanted.video ? await navigator.mediaDevices.getUserMedia(wanted) : new MediaStream();
+    if (video?.drawn) stream.addTrack(drawing(video));
+    return stream;
+  }
+
+  // Patches of random colour at random places: new detail in every frame, as much as any encoder can take.
+  function drawing({ width, height, frameRate }) {
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const pen = canvas.getContext("2d");
+    const draw = () => {
+      for (let patch = 0; patch < 25; patch += 1) {
+        pen.fillStyle = `hsl(${Math.random() * 360} 70% ${20 + Math.random() * 60}%)`;
+        pen.fillRect(Math.random() * width, Math.random() * height, width / 16, height / 9);
+      }
+    };
+    draw();
+    setInterval(draw, 1000 / frameRate);
+    return canvas.captureStream(frameRate).getVideoTracks()[0];
+  }
+
   async function withMedia(constraints) {
     // The camera first: only a page that may use it learns its machine's addresses.
-    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    const stream = await camera(constraints);
     const connection = new window.RTCPeerConnection();
     connection.ontrack = (event) => play(event.track);
     for (const track of stream.getTracks()) connection.addTrack(track, stream);
@@ -62,18 +95,24 @@ window.measure = (() => {
   }
 
   return {
+    camera,
     connections,
     states: () => connections.map((connection) => connection.connectionState),
     inbound: () => reports("inbound-rtp"),
     outbound: () => reports("outbound-rtp"),
     pairs: () => reports("candidate-pair"),
     directOffer: async (constraints) => described(await withMedia(constraints)),
-    directAnswer: async ({ sdp, constraints }) => {
+    directAnswer: async ({ sdp, constraints, maxBitrate }) => {
       const connection = await withMedia(constraints);
       await connection.setRemoteDescription({ type: "offer", sdp });
-      return described(connection);
+      const answer = await described(connection);
+      if (maxBitrate) await limit(connection, maxBitrate);
+      return answer;
     },
-    directAccept: (sdp) => measure.direct.setRemoteDescription({ type: "answer", sdp }),
+    directAccept: async ({ sdp, maxBitrate }) => {
+      await measure.direct.setRemoteDescription({ type: "answer", sdp });
+      if (maxBitrate) await limit(measure.direct, maxBitrate);
+    },
     directEnd: () => measure.direct.close(),
   };
 })();
