@@ -39,7 +39,6 @@ from .websocket_protocol import WebSocketProtocol
 log = logging.getLogger(__name__)
 
 GOODBYE_SHARE = 0.5  # of the grace: as long clients may take to read their goodbye
-MEDIA_CLOSE_TIMEOUT = 2.0  # seconds
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -169,7 +168,7 @@ def listen(settings: Settings) -> list[socket.socket]:
         except OSError as error:
             if settings.port or error.errno != errno.EADDRINUSE:
                 place = f"{settings.host or 'localhost'}, port {settings.port},"
-                raise ConfigError(f"HTTP cannot listen on {place} because: {error.strerror or error}.") from None
+                raise ConfigError(f"HTTP cannot listen on {place} because: {_why(error)}.") from None
     raise ConfigError("--port 0: no port is free.")
 
 
@@ -213,12 +212,21 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    async with build_media_plane(settings) as media, running(settings, media) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            media = await stack.enter_async_context(build_media_plane(settings))
+        except OSError as error:
+            raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {_why(error)}.") from None
+        server = await stack.enter_async_context(running(settings, media))
         _announce(settings, server, media.port)
         gc.collect()
         gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
         await ended.wait()
         log.info("Asked to end: saying goodbye to %d connections", len(server.conference.sockets))
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _announce(settings: Settings, server: Running, media_port: int) -> None:

@@ -1,4 +1,4 @@
-"""The `auralink` command: `serve` runs a server, `token` makes an access token."""
+"""The `auralink` command: `serve` runs a server, `token` makes an access token, `load` fills a server with peers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import NoReturn
 
+import loadtest.cli
 from state.model import Source
 
 from . import config
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run a server", allow_abbrev=False))
     _add_token(commands.add_parser("token", help="print an access token", allow_abbrev=False))
+    loadtest.cli.add_parser(commands)
     return parser
 
 
