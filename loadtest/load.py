@@ -165,14 +165,15 @@ async def _measure(members: Sequence[_Member], load: Load, outcome: Outcome) -> 
             member.marks[publication.source.track] = (publication.source.sent, 0)
     await asyncio.sleep(load.duration)
     for member in members:
-        member.peer.sending = False
         for tag, (first, _) in member.marks.items():
             end = next(item.source.sent for item in member.peer.publications if item.source.track == tag)
             member.marks[tag] = (first, end)
     outcome.elapsed, outcome.cpu = time.monotonic() - started, _cpu_time() - cpu
     gc.unfreeze()
     deadline = time.monotonic() + load.drain
-    while True:  # what is on its way, and what is being repaired
+    # What is on its way still counts, and what is being repaired. All go on sending: without a later packet nobody
+    # would notice that the last one is missing.
+    while True:
         await asyncio.sleep(_SETTLE_EVERY)
         _count(members, outcome)
         if outcome.delivered == outcome.due or time.monotonic() >= deadline:

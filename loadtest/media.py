@@ -48,8 +48,8 @@ class Camera:
         start: float,
         payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
-        if not _SMALLEST_BYTES <= payload_bytes <= MAX_PAYLOAD_BYTES:
-            raise ValueError(f"a payload has {_SMALLEST_BYTES} to {MAX_PAYLOAD_BYTES} bytes")
+        if not 2 * _SMALLEST_BYTES <= payload_bytes <= MAX_PAYLOAD_BYTES:
+            raise ValueError(f"a payload may have {2 * _SMALLEST_BYTES} to {MAX_PAYLOAD_BYTES} bytes")
         self.track = track
         self.sent = 0  # packets, which is also the next counter
         self.keyframes = 0
