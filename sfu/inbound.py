@@ -204,17 +204,16 @@ class InboundTrack:
                 )
                 seal = stream.seal
                 if seal is not None:
-                    tail = seal((stream.iv_base ^ out).to_bytes(12, "big"), payload, header)
+                    datagram = header + seal((stream.iv_base ^ out).to_bytes(12, "big"), payload, header)
                 else:
                     try:
-                        header, tail = stream.protect(header + payload), b""
+                        datagram = stream.protect(header + payload)
                     except SrtpError:  # larger than libsrtp takes; the other receivers have no part in that
                         continue
                 queue = stream.queue
                 if not queue:
                     stream.mark_dirty()
-                queue.append(header)
-                queue.append(tail)
+                queue.append(datagram)
                 stream.packets += 1
                 stream.octets += size
 

@@ -225,15 +225,15 @@ class OutboundStream:
         )
         payload = (number & 0xFFFF).to_bytes(2, "big") + stored.payload
         if self.seal is not None:
-            tail = self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header)
+            datagram = header + self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header)
         else:
             try:
-                header, tail = self.protect(header + payload), b""
+                datagram = self.protect(header + payload)
             except SrtpError:  # larger than libsrtp takes
                 return False
         if not self.queue:
             self.mark_dirty()
-        self.queue += (header, tail)
+        self.queue.append(datagram)
         return True
 
 

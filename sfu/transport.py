@@ -29,7 +29,7 @@ class Path(NamedTuple):
 
 
 class PeerTransport:
-    """`queue` holds (head, tail) pairs, each pair one encrypted datagram, until `flush`.
+    """`queue` holds encrypted datagrams until `flush`.
 
     `dirty` is the list of transports to flush after the batch at hand; `on_state` hears of every change.
     """
@@ -125,7 +125,7 @@ class PeerTransport:
             return
         if not self.queue:
             self.mark_dirty()
-        self.queue += (protected, b"")
+        self.queue.append(protected)
 
     def flush(self) -> None:
         """Send what is queued, or drop it: RFC 7675 section 5.1 forbids sending without consent."""

@@ -66,6 +66,7 @@ class UdpSocket:
         self._single: set[Address] = set()
         self._recvfrom = self._socket.recvfrom
         self._sendmsg = self._socket.sendmsg
+        self._sendto = self._socket.sendto
 
     @property
     def announced(self) -> tuple[str, int]:
@@ -106,30 +107,31 @@ class UdpSocket:
             self._failed(error, 1)
 
     def send_queue(self, queue: list[bytes], address: Address) -> None:
-        """Send a queue of (head, tail) pairs, each pair one datagram, in order."""
-        total = len(queue)
-        sizes = [len(queue[at]) + len(queue[at + 1]) for at in range(0, total, 2)]
+        """Send a queue of datagrams in order."""
+        sizes = list(map(len, queue))
+        total = len(sizes)
         counters = self._counters
-        counters.packets_forwarded += len(sizes)
+        counters.packets_forwarded += total
         counters.bytes_forwarded += sum(sizes)
-        segmented = self.gso and len(sizes) > 1 and address not in self._single
+        segmented = self.gso and total > 1 and address not in self._single
         first = 0
-        while first < len(sizes):
+        while first < total:
             size = sizes[first]
             end = first + 1
             if segmented:
-                limit = min(len(sizes), first + _MAX_SEGMENTS)
-                # "All segments have this size but the last, which may be shorter."
+                limit = min(total, first + _MAX_SEGMENTS)
+                # All segments have this size but the last, which may be shorter.
                 while end < limit and sizes[end] <= size:
                     end += 1
                     if sizes[end - 1] < size:
                         break
-            parts = queue[2 * first : 2 * end]
             try:
                 if end - first == 1:
-                    self._sendmsg(parts, [], 0, address)
+                    self._sendto(queue[first], address)
                 else:
-                    self._sendmsg(parts, [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))], 0, address)
+                    self._sendmsg(
+                        queue[first:end], [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))], 0, address
+                    )
                     counters.gso_packets += end - first
             except OSError as error:
                 if end - first > 1 and error.errno in _NO_GSO:
