@@ -31,14 +31,14 @@ class Demux:
     def forget(self, peer: Peer) -> None:
         """Believe nothing of this peer any more."""
         self._ufrags = {ufrag: known for ufrag, known in self._ufrags.items() if known is not peer}
-        for path in peer.transport.paths:
-            routes = self._routes.get(path.socket, {})
-            if routes.get(path.address) is peer:
-                del routes[path.address]
+        for socket, routes in self._routes.items():
+            self._routes[socket] = {address: known for address, known in routes.items() if known is not peer}
 
     def prune(self) -> None:
-        """Drop the ufrags of ICE generations that ended."""
+        """Drop the ufrags of ICE generations that ended, and the addresses that peers have moved away from."""
         self._ufrags = {u: peer for u, peer in self._ufrags.items() if u in peer.transport.ice.ufrags}
+        for socket, routes in self._routes.items():
+            self._routes[socket] = {a: peer for a, peer in routes.items() if Path(socket, a) in peer.transport.paths}
 
     def on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
         """RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""

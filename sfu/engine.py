@@ -164,14 +164,13 @@ class Engine:
             offer = parse_offer(sdp, max_sections=self._options.max_sections)
         except SdpError as error:
             raise MediaError(error.code, str(error)) from None
-        connection = member.peer
-        if connection is not None and (
+        while (connection := member.peer) is not None and (
             connection.transport.fingerprints != offer.fingerprints
             or connection.transport.state in ("closed", "failed")
         ):
             # Another certificate is another RTCPeerConnection: nothing of the old one goes on.
             await self._disconnect(member)
-            connection = None
+            member = self._member(peer)  # it may have been closed while we waited
         if connection is None:
             connection = self._connect(member, offer)
         elif offer.ice_ufrag != member.remote_ufrag:
@@ -292,7 +291,14 @@ class Engine:
 
     def _on_first_check(self, peer: Peer) -> None:
         if not self._closed:
-            self._tasks.create_task(peer.transport.handshake(), name=f"handshake {peer.id}")
+            self._tasks.create_task(self._handshake(peer), name=f"handshake {peer.id}")
+
+    async def _handshake(self, peer: Peer) -> None:
+        try:
+            await peer.transport.handshake()
+        except Exception:  # a fault on the way to one connection must not end the group, and with it every call
+            self.counters.media_internal_errors += 1
+            log.exception("peer %s", peer.id)
 
     def _on_state(self, member: Member, state: PeerState, reason: str) -> None:
         log.info("peer %s: %s (%s)", member.id, state, reason)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # SSRCs that a client may use: two per track and some that ended. More is somebody filling our tables.
 _MAX_SOURCES: Final = 256
+# libsrtp keeps a context for each SSRC that ever authenticated.
+_MAX_HEARD: Final = 1024
 _MAX_RTCP_BYTES: Final = 1200
 
 
@@ -77,6 +79,7 @@ class Peer:
         self.transport_cc_id = 0
         self._clock = RemoteClock()
         self._sources: dict[int, _Source] = {}
+        self._heard: set[bytes] = set()
         self._counters = counters
         self._wall = wall
         self._rtcp_handlers: dict[type, Callable[..., None]] = {
@@ -123,14 +126,23 @@ class Peer:
         if srtp is None:
             dropped["before_keys"] += 1
             return
+        is_rtcp = rtp.is_rtcp(datagram)
+        ssrc = datagram[4:8] if is_rtcp else datagram[8:12]
+        if ssrc not in self._heard and len(self._heard) >= _MAX_HEARD:
+            dropped["too_many_ssrcs"] += 1
+            return
         try:
-            if rtp.is_rtcp(datagram):
-                for item in rtcp.parse(srtp.unprotect_rtcp(datagram)):
+            if is_rtcp:
+                plain = srtp.unprotect_rtcp(datagram)
+                self._heard.add(ssrc)
+                for item in rtcp.parse(plain):
                     handler = self._rtcp_handlers.get(type(item))
                     if handler is not None:
                         handler(item, now)
             else:
-                self._receive_rtp(rtp.parse(srtp.unprotect_rtp(datagram)), now)
+                plain = srtp.unprotect_rtp(datagram)
+                self._heard.add(ssrc)
+                self._receive_rtp(rtp.parse(plain), now)
         except SrtpError:
             dropped["srtp_unauthentic_or_replayed"] += 1
         except rtp.RtpError:

@@ -76,13 +76,15 @@ class Switchboard:
         if peer is None:
             return
         now = self._clock()
-        for track_id, stream in peer.pool.fill():
-            track = self.tracks[track_id][1].track
-            if track.codec not in stream.codecs:
-                if peer.pool.refuse(track_id):
-                    self._emit(TrackUnreceivable(member.id, track_id, track.codec.name if track.codec else "unknown"))
-            elif peer.transport.srtp is not None:
-                track.attach(stream, now)
+        while seated := peer.pool.fill():  # again, since a refused track leaves its seat to the next in line
+            for track_id, stream in seated:
+                track = self.tracks[track_id][1].track
+                if track.codec not in stream.codecs:
+                    if peer.pool.refuse(track_id):
+                        codec = track.codec.name if track.codec else "unknown"
+                        self._emit(TrackUnreceivable(member.id, track_id, codec))
+                elif peer.transport.srtp is not None:
+                    track.attach(stream, now)
         layout = peer.pool.layout()
         if layout != member.layout:
             member.layout = layout

@@ -17,7 +17,7 @@ from .udp import Address, UdpSocket
 
 log = logging.getLogger(__name__)
 
-# A client tries each of its interfaces and each of ours; what is beyond that is somebody playing.
+# A client tries each of its interfaces and each of ours; those heard of longest ago make room for new ones.
 _MAX_PATHS = 32
 
 
@@ -49,7 +49,7 @@ class PeerTransport:
         self.state: PeerState = "new"
         self.srtp: Session | None = None
         self.queue: list[bytes] = []
-        self.paths: set[Path] = set()
+        self.paths: dict[Path, None] = {}  # that checks were authentic on; the least recent first
         self.mark_dirty = partial(dirty.append, self)
         self._counters = counters
         self._on_state = on_state
@@ -61,14 +61,17 @@ class PeerTransport:
     def handle_check(self, check: stun.Binding, path: Path, now: float) -> bool:
         """Answer a connectivity check. True if it was authentic, so that its path may be believed."""
         verdict = self.ice.handle_check(check, path, path.address[:2], now)
-        if verdict is None or (path not in self.paths and len(self.paths) >= _MAX_PATHS):
+        if verdict is None:
             return False
         path.socket.send(verdict.response, path.address)
         if not verdict.authentic:
             return False
         self._counters.checks_answered += 1
-        self.paths.add(path)
         self._path = self.ice.selected or path
+        self.paths.pop(path, None)
+        self.paths[path] = None
+        if len(self.paths) > _MAX_PATHS:
+            del self.paths[next(known for known in self.paths if known not in (path, self._path))]
         if self.state == "disconnected":
             self._set_state("connected", "connectivity checks arrive again")
         return True
