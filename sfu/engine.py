@@ -336,6 +336,7 @@ class Engine:
     def tick(self, now: float) -> None:
         """What has to be done now and then. Call it every TICK seconds."""
         self._ticks += 1
+        self._board.start_ready(now)
         peers = [member.peer for member in self._members.values() if member.peer is not None]
         for peer in peers:
             peer.repair(now)

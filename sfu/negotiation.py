@@ -13,6 +13,10 @@ from .outbound import FIRST_NUMBER_BELOW, HeaderExtensions, OutboundStream, Payl
 from .peer import Peer, Published
 from .sdp import Offer, Section
 
+# Over a transport that is up, media would overtake the answer that announces it, and a browser drops what it does
+# not know, the first keyframe among it. Longer is safer on slow paths, shorter shows a newcomer sooner.
+_ANSWER_TAKES = 0.150
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -46,7 +50,7 @@ class Negotiation:
             if section.mid in tracks and section.is_media and section.direction in ("sendonly", "sendrecv"):
                 plan = self._publish(peer, section, tracks[section.mid], allowed, outcome, now)
             elif section.is_media and (section.mid in peer.slots or section.direction in ("recvonly", "sendrecv")):
-                plan = self._slot(peer, section)
+                plan = self._slot(peer, section, now)
             elif section.is_media:
                 plan = SectionPlan.inactive(section)
             else:
@@ -91,7 +95,7 @@ class Negotiation:
         outcome.accepted.append(AcceptedTrack(section.mid, track_id, kind, agreed.codecs[0].name))
         return SectionPlan.publish(section, agreed.codecs, agreed.extensions)
 
-    def _slot(self, peer: Peer, section: Section) -> SectionPlan:
+    def _slot(self, peer: Peer, section: Section, now: float) -> SectionPlan:
         agreed = negotiate(section, None, "slot")
         kind: Kind = "audio" if section.kind == "audio" else "video"
         stream = peer.slots.get(section.mid)
@@ -104,6 +108,8 @@ class Negotiation:
             stream.number = peer.pool.add(kind, section.mid, stream)
             peer.slots[section.mid] = stream
             peer.connect_slot(stream)
+            if peer.transport.srtp is not None:
+                stream.ready_at = now + _ANSWER_TAKES
         describe(stream, agreed)
         has_rtx = any(codec.rtx_payload_type is not None for codec in agreed.codecs)
         return SectionPlan.slot(

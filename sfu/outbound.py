@@ -74,6 +74,7 @@ class OutboundStream:
     """The RTP stream of one slot of one receiver. `queue` and `dirty` are those of the receiver's transport."""
 
     __slots__ = (
+        "_repaired",
         "_resend_tokens",
         "_resend_tokens_at",
         "_resent",
@@ -93,6 +94,7 @@ class OutboundStream:
         "packets",
         "protect",
         "queue",
+        "ready_at",
         "round_trip",
         "rtx_iv_base",
         "rtx_ssrc",
@@ -112,6 +114,7 @@ class OutboundStream:
         self.next_number = first_number
         self._rtx_number = first_rtx_number
         self._skipped: set[int] = set()
+        self._repaired: set[int] = set()
         self._segments: list[Segment] = []
         self.number_offset = 0
         self.timestamp_offset = 0
@@ -120,6 +123,7 @@ class OutboundStream:
         self._resent: dict[int, float] = {}
         self._resend_tokens = _RESEND_BURST
         self._resend_tokens_at = 0.0
+        self.ready_at = 0.0  # when the receiver has surely applied the answer that tells of this stream
         self.packets = 0
         self.octets = 0
         self.round_trip = 0.1  # seconds; a guess until the first report
@@ -151,6 +155,7 @@ class OutboundStream:
             self.timestamp_offset = (self._timestamp + elapsed - timestamp) & 0xFFFFFFFF
         # What the last track left out is not this one's to fill in.
         self._skipped.clear()
+        self._repaired.clear()
         segment = Segment(self.next_number, track.ring, self.number_offset, self.timestamp_offset, payload_types)
         self._segments = [*self._segments[-2:], segment]
 
@@ -166,6 +171,9 @@ class OutboundStream:
             if number not in self._skipped:
                 return False
             self._skipped.remove(number)
+            # The receiver has most likely asked for it by now; what it asked for is on its way with this.
+            if len(self._repaired) < _MAX_SKIPPED:
+                self._repaired.add(number)
             return True
         self._skipped.update(range(max(self.next_number, number - _MAX_SKIPPED), number))
         if len(self._skipped) > _MAX_SKIPPED:
@@ -189,6 +197,9 @@ class OutboundStream:
             found = self._find(number)
             rtx = found[0].payload_types.rtx if found else None
             if found is None or rtx is None:
+                continue
+            if number in self._repaired:
+                self._repaired.remove(number)
                 continue
             if now - self._resent.get(number, float("-inf")) < wait or self._resend_tokens < 1:
                 refused += 1

@@ -13,6 +13,7 @@ from .media_plane import (
     TrackId,
     TrackUnreceivable,
 )
+from .outbound import OutboundStream
 from .peer import Peer, Published
 from .slots import Wish
 
@@ -38,6 +39,7 @@ class Switchboard:
     def __init__(self, emit: Callable[[MediaEvent], None], clock: Callable[[], float]) -> None:
         self.members: dict[PeerId, Member] = {}
         self.tracks: dict[TrackId, tuple[Member, Published]] = {}
+        self._early: list[tuple[Member, TrackId, OutboundStream]] = []
         self._emit = emit
         self._clock = clock
 
@@ -95,6 +97,19 @@ class Switchboard:
                 member.asked = asked
                 self._emit(NegotiationNeeded(member.id, *asked))
 
+    def _start(self, member: Member, track_id: TrackId, stream: OutboundStream, now: float) -> None:
+        if stream.ready_at <= now:
+            self.tracks[track_id][1].track.attach(stream, now)
+        else:
+            self._early.append((member, track_id, stream))
+
+    def start_ready(self, now: float) -> None:
+        """Start what waited until its receiver knows of it, if it still is what sits there."""
+        early, self._early = self._early, []
+        for member, track_id, stream in early:
+            if member.peer is not None and member.peer.pool.slot_of(track_id) is stream and stream.track is None:
+                self._start(member, track_id, stream, now)
+
     def connected(self, member: Member) -> None:
         """The member's connection has keys: start what is seated already."""
         peer = member.peer
@@ -105,7 +120,7 @@ class Switchboard:
             peer.connect_slot(stream)
             seated = peer.pool.track_in(stream)
             if seated is not None and stream.track is None:
-                self.tracks[seated][1].track.attach(stream, now)
+                self._start(member, seated, stream, now)
         for published in peer.published.values():
             published.track.retry_keyframe(now)
 
