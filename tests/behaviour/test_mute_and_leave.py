@@ -1,4 +1,4 @@
-"""What one does with one's own tracks, everybody else sees at once: mute, unmute, end, begin again, leave, come back."""
+"""What one does with one's own tracks everybody else sees at once: mute, end, begin again, leave, come back."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def couple(chromium: Chromium, server: RunningServer) -> tuple[Person, Per
 
 
 async def grows_within(who: Person, source: str, seconds: float, of: str = "ada") -> float:
-    """By how many frames, or by how much energy, a stream grew; what was under way when we began to look is let pass."""
+    """By how many frames, or by how much energy, a stream grew; what was under way at first is let pass."""
     await asyncio.sleep(0.3)
     before = await who.stream(of, source)
     await asyncio.sleep(seconds)
