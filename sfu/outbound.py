@@ -8,7 +8,7 @@ sent again goes out under the RTX SSRC with a number of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +30,8 @@ _MIN_RESEND_INTERVAL = 0.030
 # Resends per second and stream, and how many of them at once. Above it a receiver is broken or hostile.
 _RESEND_RATE = 300.0
 _RESEND_BURST = 150.0
+# One datagram can ask for six thousand packets: looking for those that are not there, or not due, costs a little too.
+_LOOKUP_COST = 1 / 16
 
 
 class PayloadTypes(NamedTuple):
@@ -183,7 +185,7 @@ class OutboundStream:
 
     # ------------------------------------------------------------------------------------------- resending
 
-    def resend(self, sequences: Iterable[int], now: float) -> tuple[int, int]:
+    def resend(self, sequences: Sequence[int], now: float) -> tuple[int, int]:
         """Answer a NACK for our 16-bit numbers by RTX. Returns how many were sent and how many refused by limits."""
         self._resend_tokens += (now - self._resend_tokens_at) * _RESEND_RATE
         self._resend_tokens = min(self._resend_tokens, _RESEND_BURST)
@@ -192,16 +194,21 @@ class OutboundStream:
             self._resent = {number: at for number, at in self._resent.items() if now - at < 1}
         sent = refused = 0
         wait = max(_MIN_RESEND_INTERVAL, self.round_trip * 0.8)
-        for sequence in sequences:
+        for looked_at, sequence in enumerate(sequences):
+            if self._resend_tokens < 1:
+                refused += len(sequences) - looked_at
+                break
             number = extend(sequence, self.next_number)
             found = self._find(number)
             rtx = found[0].payload_types.rtx if found else None
             if found is None or rtx is None:
+                self._resend_tokens -= _LOOKUP_COST
                 continue
             if number in self._repaired:
                 self._repaired.remove(number)
                 continue
-            if now - self._resent.get(number, float("-inf")) < wait or self._resend_tokens < 1:
+            if now - self._resent.get(number, float("-inf")) < wait:
+                self._resend_tokens -= _LOOKUP_COST
                 refused += 1
                 continue
             self._resent[number] = now

@@ -391,7 +391,7 @@ def test_resends_are_capped_whatever_is_asked_for() -> None:
         track.receive(video(sequence), -1, -1, 1000.0)
     receiver.datagrams()
     sent = sum(receiver.stream.resend(range(100, 990), 1001.0 + n / 100)[0] for n in range(101))
-    assert 400 < sent <= 150 + 300
+    assert 300 < sent <= 150 + 300
     assert len(receiver.datagrams()) == sent
 
 

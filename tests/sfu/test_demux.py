@@ -1,0 +1,176 @@
+"""Nothing is believed of an address until a connectivity check from it was authentic, and all else is counted."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from sfu import stun
+from sfu.counters import Counters
+from sfu.demux import MAX_DATAGRAM_BYTES, Demux
+from sfu.dtls import Certificate
+from sfu.ice_lite import Credentials
+from sfu.peer import Peer
+from sfu.slots import SlotPool
+from sfu.transport import _MAX_PATHS, Path, PeerTransport
+from sfu.udp import UdpSocket
+from tests.support.clock import FakeClock
+
+HERE, THERE = ("192.0.2.1", 1000), ("192.0.2.2", 2000)
+CERTIFICATE = Certificate()
+RTP, RTCP, DTLS = b"\x80\x60" + bytes(30), b"\x80\xc8" + bytes(30), b"\x16\xfe\xfd" + bytes(20)
+
+
+class Socket:
+    """A socket that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, Any]] = []
+
+    def send(self, datagram: bytes, address: Any) -> None:
+        self.sent.append((datagram, address))
+
+
+class World:
+    def __init__(self) -> None:
+        self.counters, self.clock = Counters(), FakeClock()
+        self.firsts: list[Peer] = []
+        self.demux = Demux(self.counters, self.clock, self.firsts.append)
+        self.socket = Socket()
+        self.heard: list[tuple[str, bytes]] = []
+
+    def peer(self, name: str) -> Peer:
+        """A peer whose ufrag is its name and whose password is its name four times."""
+        transport = PeerTransport(
+            Credentials(name, 4 * name), (), CERTIFICATE, self.counters, [], lambda *_: None, self.clock()
+        )
+        peer = Peer(name, "room", transport, SlotPool({}), 1, self.counters, float)  # type: ignore[arg-type]
+        transport.handle_dtls = lambda datagram: self.heard.append((name, datagram))  # type: ignore[method-assign]
+        peer.receive = lambda datagram, now: self.heard.append((name, datagram))  # type: ignore[method-assign]
+        self.demux.register(peer)
+        return peer
+
+    def arrive(self, datagram: bytes, address: Any = HERE, socket: Socket | None = None) -> None:
+        self.demux.on_datagram(cast(UdpSocket, socket or self.socket), datagram, address)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.counters.dropped)
+
+
+def check(name: str, password: str | None = None, priority: int = 1) -> bytes:
+    return stun.binding_request(b"t" * 12, f"{name}:x", password or 4 * name, priority, 1, nominate=True)
+
+
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (b"", "size"),
+        (b"\x80", "size"),
+        (bytes(MAX_DATAGRAM_BYTES + 1), "size"),
+        (b"\x80" + bytes(MAX_DATAGRAM_BYTES - 1), "unknown_address"),
+        (RTP, "unknown_address"),
+        (RTCP, "unknown_address"),
+        (DTLS, "unknown_address"),
+        (b"\x13" + bytes(20), "not_ours"),
+        (b"\x40" + bytes(20), "not_ours"),
+        (b"\xff" * 100, "not_ours"),
+        (bytes(20), "stun_malformed"),
+        (check("ann")[:-1], "stun_malformed"),
+        (check("nobody"), "stun_unknown_ufrag"),
+        (check("ann", "guessed-guessed-guessed"), "stun_unauthentic"),
+    ],
+)
+def test_what_is_not_used_is_counted_by_its_reason_and_not_answered(datagram: bytes, reason: str) -> None:
+    world = World()
+    world.peer("ann")
+    world.arrive(datagram)
+    assert world.dropped == {reason: 1}
+    assert (world.counters.packets_received, world.counters.bytes_received) == (1, len(datagram))
+    assert (world.heard, world.firsts, world.socket.sent) == ([], [], [])
+
+
+def test_after_an_authentic_check_the_address_is_believed_and_only_on_that_socket() -> None:
+    world = World()
+    ann = world.peer("ann")
+    world.arrive(check("ann"))
+    assert (world.firsts, len(world.socket.sent)) == ([ann], 1)
+    for datagram in (RTP, RTCP, DTLS):
+        world.arrive(datagram)
+    world.arrive(RTP, THERE)
+    world.arrive(RTP, HERE, Socket())
+    assert world.heard == [("ann", RTP), ("ann", RTCP), ("ann", DTLS)]
+    assert world.dropped == {"unknown_address": 2}
+
+
+def test_the_first_check_is_told_once() -> None:
+    world = World()
+    ann = world.peer("ann")
+    for address in (HERE, THERE, HERE):
+        world.arrive(check("ann"), address)
+    assert world.firsts == [ann]
+
+
+def test_an_address_that_another_client_has_now_is_that_clients() -> None:
+    world = World()
+    ann = world.peer("ann")
+    world.peer("bob")
+    world.arrive(check("ann"))
+    world.arrive(check("bob"))
+    world.arrive(RTP)
+    assert world.heard == [("bob", RTP)]
+    world.demux.forget(ann)
+    world.arrive(RTP)
+    assert world.heard == [("bob", RTP)] * 2
+
+
+def test_a_forgotten_peer_is_believed_no_more() -> None:
+    world = World()
+    ann = world.peer("ann")
+    for address in (HERE, THERE):
+        world.arrive(check("ann"), address)
+    world.demux.forget(ann)
+    for datagram in (RTP, check("ann")):
+        world.arrive(datagram)
+    assert (world.heard, world.dropped) == ([], {"unknown_address": 1, "stun_unknown_ufrag": 1})
+    assert (world.demux._ufrags, [*world.demux._routes.values()]) == ({}, [{}])
+
+
+def test_after_a_restart_both_names_are_answered_until_the_new_one_is_nominated() -> None:
+    world = World()
+    ann = world.peer("ann")
+    world.arrive(check("ann"))
+    ann.transport.ice.restart(Credentials("new", "newnewnewnew"))
+    world.demux.register(ann)
+    world.arrive(check("ann"))
+    world.arrive(check("new"))
+    world.demux.prune()
+    world.arrive(check("ann"))
+    assert world.dropped == {"stun_unknown_ufrag": 1}
+    assert len(world.socket.sent) == 3
+
+
+def test_a_client_that_moves_on_and_on_is_followed_and_its_old_addresses_are_dropped() -> None:
+    world = World()
+    ann = world.peer("ann")
+    for port in range(10 * _MAX_PATHS):
+        world.clock.advance(10)  # each path falls silent before the next one begins
+        world.arrive(check("ann"), ("192.0.2.1", port))
+    assert world.dropped == {}
+    assert len(ann.transport.paths) == _MAX_PATHS
+    newest = Path(cast(UdpSocket, world.socket), ("192.0.2.1", 10 * _MAX_PATHS - 1))
+    assert ann.transport.ice.selected == newest
+    world.demux.prune()
+    assert [len(routes) for routes in world.demux._routes.values()] == [_MAX_PATHS]
+    world.arrive(RTP, newest.address)
+    assert world.heard == [("ann", RTP)]
+
+
+def test_many_tries_do_not_push_out_the_path_in_use() -> None:
+    world = World()
+    ann = world.peer("ann")
+    world.arrive(check("ann", priority=999), HERE)
+    for port in range(2 * _MAX_PATHS):
+        world.arrive(check("ann"), ("192.0.2.7", port))
+    assert Path(cast(UdpSocket, world.socket), HERE) in ann.transport.paths
