@@ -57,7 +57,7 @@ export class Lobby {
     this.#open = false;
     $('lobby').hidden = true;
     $('preview').srcObject = null;
-    this.#stopMeter();
+    this.#hear(null);
     $('settings-devices').append($('devices'));
     $('devices').open = true;
   }
@@ -129,14 +129,17 @@ export class Lobby {
     $('preview-empty').hidden = Boolean(camera);
     $('preview-avatar').textContent = initials($('name').value);
     $('preview-avatar').style.setProperty('--hue', hue($('name').value));
-    if (this.#heard !== microphone) {
-      this.#heard = microphone;
-      this.#stopMeter();
-      this.#stopMeter = listen(microphone, showLevel);
-    }
+    if (this.#heard !== microphone) this.#hear(microphone);
   }
 
   #heard = null;
+
+  /** @param {MediaStreamTrack | null} microphone  whose loudness is shown; null measures nothing */
+  #hear(microphone) {
+    this.#heard = microphone;
+    this.#stopMeter();
+    this.#stopMeter = listen(microphone, showLevel);
+  }
 }
 
 function showLevel(level) {

@@ -98,10 +98,15 @@ export class LocalMedia {
 
   async #publish(source, track) {
     // The button answers at once; the server's word may take it back.
-    this.#published[source] = { muted: false, track };
+    const wish = { muted: false, track };
+    this.#published[source] = wish;
     this.refresh();
     try {
-      this.#published[source] = await this.#room.publish(track, { source });
+      const publication = await this.#room.publish(track, { source });
+      this.#published[source] = publication;
+      // Switched off, or to another device, while the server had not answered yet.
+      const replaced = wish.track !== track && this.#room.replaceTrack(publication, wish.track);
+      await Promise.all([replaced, wish.muted && this.#room.mute(publication)]);
     } catch (error) {
       this.#published[source] = null;
       throw error;
@@ -157,9 +162,12 @@ export class LocalMedia {
   /** Another device was chosen, or one was unplugged. */
   async #deviceChanged(which) {
     const publication = this.#published[which];
-    if (!publication || publication.muted || this.#busy.has(which)) return;
+    if (!(which in BUTTONS) || this.#busy.has(which) || publication?.muted) return;
     const track = this.#devices.tracks[which];
-    if (track && track !== publication.track) {
+    if (!publication) {
+      // The lobby asked for it, and the browser (or the person it asked) answered only now.
+      if (track && !$(BUTTONS[which]).disabled) await this.#publish(which, track).catch((error) => toast(error.message));
+    } else if (track && track !== publication.track) {
       await this.#room.replaceTrack(publication, track);
       this.#changed(which);
     } else if (!track && publication.track.readyState === 'ended') {
