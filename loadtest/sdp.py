@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,8 +115,9 @@ def read_answer(text: str) -> Answer:
     """Read the server's answer. Raises AnswerError, and nothing else."""
     try:
         media = text.replace("\r\n", "\n").split("\nm=")[1:]
-        ufrag = re.search(r"^a=ice-ufrag:(\S+)", text, re.MULTILINE)
-        pwd = re.search(r"^a=ice-pwd:(\S+)", text, re.MULTILINE)
+        # RFC 8839 section 5.4: 4 or more of these characters name, 22 or more protect.
+        ufrag = re.search(r"^a=ice-ufrag:([A-Za-z0-9+/]{4,256})\r?$", text, re.MULTILINE)
+        pwd = re.search(r"^a=ice-pwd:([A-Za-z0-9+/]{22,256})\r?$", text, re.MULTILINE)
         if ufrag is None or pwd is None:
             raise AnswerError("the answer has no ICE credentials")
         fingerprints = re.findall(r"^a=fingerprint:(\S+) (\S+)", text, re.MULTILINE)
@@ -135,8 +137,26 @@ def read_answer(text: str) -> Answer:
 
 def _candidates(text: str) -> tuple[tuple[str, int], ...]:
     found = re.findall(r"^a=candidate:\S+ 1 udp (\d+) (\S+) (\d+) typ", text, re.MULTILINE | re.IGNORECASE)
-    ordered = sorted(found, key=lambda candidate: -int(candidate[0]))
-    return tuple(dict.fromkeys((address, int(port)) for _, address, port in ordered))
+    ordered = sorted(found, key=lambda candidate: -_number(candidate[0], 0xFFFFFFFF))
+    return tuple(
+        dict.fromkeys((address, _number(port, 0xFFFF)) for _, address, port in ordered if _is_address(address))
+    )
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is one that needs no look-up; a name is passed over, as by a browser that cannot resolve it."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _number(text: str, most: int) -> int:
+    """The decimal number `text`. Raises ValueError if it is none, or above `most`."""
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > most:
+        raise ValueError(f"{text[:20]!r} is not a number up to {most}")
+    return int(text)
 
 
 def _section(block: str) -> AnsweredSection | None:
@@ -144,6 +164,8 @@ def _section(block: str) -> AnsweredSection | None:
     kind, port, _, *formats = lines[0].split(" ")
     if port == "0":
         return None
+    if kind not in _CODECS:
+        raise ValueError(f"a section of {kind[:20]!r} is accepted")
     attributes: dict[str, list[str]] = {}
     for line in lines[1:]:
         if line.startswith("a="):
@@ -158,9 +180,9 @@ def _section(block: str) -> AnsweredSection | None:
         mid=attributes.get("mid", [""])[0],
         kind="video" if kind == "video" else "audio",
         direction=directions[0] if directions else "sendrecv",
-        payload_type=int(formats[0]),
-        rtx_payload_type=int(rtx[0]) if rtx else None,
-        extensions={uri: int(identifier.partition("/")[0]) for identifier, uri in extensions},
-        ssrc=int(fid[0][0]) if fid else int(ssrcs[0]) if ssrcs else None,
-        rtx_ssrc=int(fid[0][1]) if fid else None,
+        payload_type=_number(formats[0], 127),
+        rtx_payload_type=_number(rtx[0], 127) if rtx else None,
+        extensions={uri: _number(identifier.partition("/")[0], 255) for identifier, uri in extensions},
+        ssrc=_number((fid[0] if fid else ssrcs)[0], 0xFFFFFFFF) if fid or ssrcs else None,
+        rtx_ssrc=_number(fid[0][1], 0xFFFFFFFF) if fid else None,
     )
