@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import time
 import urllib.error
@@ -16,6 +17,7 @@ TokenSource = Callable[[str, str], str]
 """(room, identity) -> token."""
 
 _LIFETIME = 6 * 3600  # seconds
+_LONGEST_WAIT = 10.0  # seconds between two questions
 
 
 class TokenRefused(Exception):
@@ -25,7 +27,7 @@ class TokenRefused(Exception):
 def from_keys(keys: str) -> TokenSource:
     """Sign with the first HS256 key of `kid:secret,…`, as the server's --keys takes it. Raises TokenRefused."""
     kid, colon, secret = keys.split(",")[0].strip().partition(":")
-    if not colon or not secret or secret.startswith(("ed25519:", "@")):
+    if not colon or not kid or not secret or secret.startswith(("ed25519:", "@")):
         raise TokenRefused("--keys needs kid:secret; other kinds of keys sign with `auralink token`")
     return lambda room, identity: sign(kid, secret, room, identity, time.time())
 
@@ -57,12 +59,17 @@ def from_endpoint(url: str) -> TokenSource:
                 error.close()
                 if error.code != 429:  # many participants at once meet the endpoint's rate limit
                     raise TokenRefused(f"{url} answered {error.code}") from None
-                time.sleep(float(error.headers.get("Retry-After", "1")))
-            except (OSError, ValueError, KeyError) as error:
+                time.sleep(_wait(error.headers.get("Retry-After", "")))
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
                 raise TokenRefused(f"{url}: {error}") from None
         raise TokenRefused(f"{url} refuses more tokens")
 
     return ask
+
+
+def _wait(retry_after: str) -> float:
+    """Seconds to wait: what the header says, within reason; one if it says a date or nothing (RFC 9110 10.2.3)."""
+    return min(float(retry_after), _LONGEST_WAIT) if retry_after.isascii() and retry_after.isdigit() else 1.0
 
 
 def endpoint_of(websocket_url: str) -> str:
