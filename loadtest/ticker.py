@@ -32,13 +32,10 @@ class Ticker:
         due = time.monotonic()
         while True:
             due += INTERVAL
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
-            if due > now:
-                await asyncio.sleep(due - now)
-                now = time.monotonic()
-            else:
-                self.latest = max(self.latest, now - due)
-                due = now
-                await asyncio.sleep(0)
+            self.latest = max(self.latest, now - due)
+            if now - due > INTERVAL:
+                due = now  # ticks that were missed are not made up for
             for subscriber in tuple(self._subscribers):
                 subscriber(now)
