@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         "and print it. The exit code is 0 if every packet reached everybody."
     )
     add = parser.add_argument
-    add("--url", default="ws://localhost:8080/ws", help="the server (default %(default)s)")
+    add("--url", type=_websocket_url, default="ws://localhost:8080/ws", help="the server (default %(default)s)")
     add("--rooms", type=_count, default=1, metavar="N", help="rooms (default 1)")
     add("--participants", type=_count, default=2, metavar="N", help="participants in each room (default 2)")
     add("--duration", type=_positive, default=10.0, metavar="SECONDS", help="how long to measure (default 10)")
@@ -35,7 +36,10 @@ def add_parser(subparsers: Any) -> None:
     add("--room-prefix", default="load", metavar="NAME", help="rooms are NAME-1, NAME-2, … (default load)")
     add("--keys", metavar="KID:SECRET", help="sign tokens with this key; else AURALINK_KEYS is used")
     add(
-        "--token-endpoint", metavar="URL", help="ask here for tokens; without keys the server's /api/dev/token is asked"
+        "--token-endpoint",
+        type=_http_url,
+        metavar="URL",
+        help="ask here for tokens; without keys the server's /api/dev/token is asked",
     )
     parser.set_defaults(run=run)
 
@@ -96,6 +100,7 @@ def describe(outcome: Outcome) -> str:
         ["delivered more than once", f"{outcome.repeated}"],
         ["in the wrong slot", f"{outcome.misplaced}"],
         ["repaired by retransmission", f"{sum(report.repaired for report in reports)}"],
+        ["not sent, as a buffer was full", f"{sum(report.blocked for report in reports)}"],
         ["arrived before their answer", f"{sum(report.early for report in reports)}"],
         ["first video after its slot, p50 / p95", _pair(first_video)],
         ["CPU of this process", f"{100 * outcome.cpu / outcome.elapsed:.0f} % of a core" if outcome.elapsed else "-"],
@@ -132,6 +137,25 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a count from 1 to 10000")
     return int(text)
+
+
+def _websocket_url(text: str) -> str:
+    return _url(text, "ws", "wss")
+
+
+def _http_url(text: str) -> str:
+    return _url(text, "http", "https")
+
+
+def _url(text: str, *schemes: str) -> str:
+    try:
+        parts = urlsplit(text)
+        complete = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:  # half an IPv6 address, or no port
+        complete = False
+    if not complete:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {schemes[0]}:// or {schemes[1]}:// address")
+    return text
 
 
 def _positive(text: str) -> float:

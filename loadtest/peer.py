@@ -73,7 +73,6 @@ class Peer:
         self.roster: dict[str, dict[str, Message]] = {}
         """participant id -> track id -> track, the peer itself included."""
         self.media_state = ""
-        self.sending = True
         self.publications: list[Publication] = []
         self.ledger = Ledger()
         receive = self.ledger.receive if sample == 1 else self.ledger.sample
@@ -234,21 +233,17 @@ class Peer:
 
     def _tick(self, now: float) -> None:
         transport = self.transport
-        if self.sending:
-            for item in self.publications:
-                if item.stream is not None:
-                    for payload in item.source.due(now):
-                        transport.send_rtp(item.stream.packet(payload, self._number(), now))
+        for item in self.publications:
+            if item.stream is not None:
+                for payload in item.source.due(now):
+                    self._transport_sequence += 1
+                    transport.send_rtp(item.stream.packet(payload, self._transport_sequence, now))
         for ssrc, sequences in self.ledger.nacks(now):
             transport.send_rtcp(rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, ssrc, sequences))
         if now >= self._times.next_report:
             self._times.next_report = now + _REPORT_INTERVAL
             self._report(now)
         transport.tick(now)
-
-    def _number(self) -> int:
-        self._transport_sequence += 1
-        return self._transport_sequence
 
     def _report(self, now: float) -> None:
         description = rtcp.source_description(self._ssrc, "load")
@@ -293,8 +288,9 @@ class Peer:
         for item in self.publications:
             if item.stream is not None and item.section.ssrc == request.media_ssrc:
                 for sequence in request.sequences:
-                    packet = item.stream.retransmission(sequence, self._number())
-                    if packet is not None:
+                    packet = item.stream.retransmission(sequence, self._transport_sequence + 1)
+                    if packet is not None:  # else the number stays free: a gap would look like a loss
+                        self._transport_sequence += 1
                         self.transport.send_rtp(packet)
 
     # ------------------------------------------------------------------------------------------- account
@@ -319,6 +315,7 @@ class Peer:
             repaired=sum(slot.repaired for slot in slots),
             retransmitted=sum(item.stream.retransmitted for item in self.publications if item.stream),
             rejected=self.transport.rejected,
+            blocked=self.transport.blocked,
             unknown=self.ledger.unknown,
             early=self.ledger.early,
             keyframes_sent=sum(item.source.keyframes for item in self.publications),

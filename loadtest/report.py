@@ -21,6 +21,7 @@ class Report:
     repaired: int
     retransmitted: int
     rejected: int
+    blocked: int
     unknown: int
     early: int
     keyframes_sent: int

@@ -23,6 +23,7 @@ _BUFFER_BYTES = 4 * 1024 * 1024
 _BATCH_DATAGRAMS = 64
 _CHECK_INTERVAL = 0.05  # seconds between checks until one is answered
 _CHECKS_PER_CANDIDATE = 10
+_HANDSHAKE_WITHIN = 15.0  # seconds; OpenSSL alone would go on for minutes
 _CONSENT_INTERVAL = 5.0  # seconds; RFC 7675 section 5.1
 _PRIORITY = 126 << 24 | 65535 << 8 | 255  # RFC 8445 section 5.1.2: a host candidate, component 1
 
@@ -64,16 +65,11 @@ class Transport:
         self._answered = asyncio.Event()
         self._next_consent = 0.0
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether media can be sent."""
-        return self._srtp is not None
-
     async def connect(self, remote: Answer, *, prefer: str | None = None) -> None:
         """Find the server, nominate the pair and shake hands. Raises TransportError.
 
         `prefer` is the address at which signalling was reached: where the server also has a candidate there, that one
-        is tried first. The others follow by priority.
+        is tried first. The others follow by priority. Whatever the outcome, `close` ends what was begun.
         """
         self._remote = remote
         for candidate in sorted(remote.candidates, key=lambda found: found[0] != prefer):
@@ -83,7 +79,10 @@ class Transport:
             raise TransportError(f"none of {len(remote.candidates)} candidates answered")
         self._dtls = DtlsEndpoint(self._certificate, "client", self._send, self._closed)
         try:
-            self._srtp = Session(await self._dtls.handshake(remote.fingerprints))
+            async with asyncio.timeout(_HANDSHAKE_WITHIN):
+                self._srtp = Session(await self._dtls.handshake(remote.fingerprints))
+        except TimeoutError:
+            raise TransportError(f"no DTLS handshake within {_HANDSHAKE_WITHIN} s") from None
         except DtlsError as error:
             raise TransportError(str(error)) from None
 
