@@ -37,7 +37,7 @@ class Rules:
 
     join_timeout: float = 10.0
     resume_window: float = 30.0
-    missed_chat: int = 100  # messages kept for a session without a socket
+    recent_chat: int = 100  # messages kept per session, for a client that comes back
     max_rooms: int = 10_000
     max_participants_per_room: int = 200
     max_tracks_per_participant: int = 8

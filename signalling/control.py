@@ -77,7 +77,9 @@ def _received(conference: Conference, event: Received) -> None:
         if socket.session is None:
             _stranger_asks(conference, socket, message)
         else:
-            _member_asks(conference, conference.sessions[socket.session], socket, message)
+            session = conference.sessions[socket.session]
+            session.heard_at = conference.at.now
+            _member_asks(conference, session, socket, message)
     except Refused as refused:
         _refuse(conference, socket, refused, message.request)
 

@@ -70,14 +70,11 @@ def chat(conference: Conference, session: Session, socket: Socket, message: m.Ch
     )
     conference.reply(socket.id, said)
     heard = m.ChatMessage(id=said.id, sender=said.sender, name=said.name, text=said.text, at=said.at, to=said.to)
-    sockets = []
-    for hearer in hearers:
-        if hearer.socket is None:
-            hearer.missed_chat.append(heard)
-        else:
-            sockets.append(hearer.socket)
+    for one in (session, *hearers):
+        one.recent_chat.append((conference.at.now, heard))
+    sockets = tuple(hearer.socket for hearer in hearers if hearer.socket is not None)
     if sockets:
-        conference.do(commands.Send(tuple(sockets), heard))
+        conference.do(commands.Send(sockets, heard))
 
 
 def ping(conference: Conference, socket: Socket, message: m.Ping) -> None:

@@ -18,6 +18,10 @@ from .tokens import Claims, TokenError
 
 RESUME_TOKEN_BYTES = 16  # 128 bits
 
+# A socket is dead long before the server knows, and takes along what was sent to it. A client had what it was sent
+# until we last heard of it, less what was on the way just then: at most so many seconds.
+ON_THE_WAY = 5.0
+
 
 def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     """A new session. Raises Refused."""
@@ -87,7 +91,7 @@ def _open_session(conference: Conference, socket: Socket, claims: Claims, *, aut
         grant=claims.grant,
         automatic=automatic and claims.grant.subscribe,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
-        missed_chat=deque(maxlen=conference.rules.missed_chat),
+        recent_chat=deque(maxlen=conference.rules.recent_chat),
     )
     conference.sessions[session.id] = session
     _bind(conference, session, socket)
@@ -109,8 +113,8 @@ def _welcome(
     conference.resumable.pop(session.resume_key, None)
     session.resume_key = _key(token)
     conference.resumable[session.resume_key] = session.id
-    missed = list(session.missed_chat)
-    session.missed_chat.clear()
+    missed = [said for at, said in session.recent_chat if at >= session.heard_at - ON_THE_WAY]
+    session.heard_at = conference.at.now
     audio, video = session.receive
     conference.send(
         session,

@@ -180,7 +180,7 @@ class ReceiveSections(Model, frozen=True, kw_only=True, omit_defaults=False):
 class Welcome(Message, frozen=True, kw_only=True, omit_defaults=False, tag="welcome"):
     """The session is open (or resumed): who you are, who is there, and all you need to offer media.
 
-    `resume_window` is in seconds. `chat` holds what was said while a resumed session had no socket.
+    `resume_window` is in seconds. `chat` holds what a resumed session may have missed.
     """
 
     participant: str

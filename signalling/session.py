@@ -97,10 +97,11 @@ class Session:
     grant: Grant
     automatic: bool  # subscribes to every track by itself
     chats: TokenBucket
-    missed_chat: deque[m.ChatMessage]
+    recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
     phase: Phase = Phase.CONNECTED
     socket: SocketId | None = None
     lost_at: float = 0.0  # when it became DETACHED
+    heard_at: float = 0.0  # when its client last said something
     resume_key: bytes = b""
     peer: PeerId | None = None
     peers_opened: int = 0

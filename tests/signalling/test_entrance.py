@@ -178,12 +178,26 @@ def test_a_lost_socket_is_no_leave_and_a_resume_gets_one_snapshot() -> None:
 
 
 def test_missed_chat_is_bounded_to_the_newest() -> None:
-    stage = Stage(missed_chat=2)
+    stage = Stage(recent_chat=2)
     ada, bob = stage.joins("ada"), stage.joins("bob")
     ada.vanishes()
     for text in ("1", "2", "3"):
         bob.says(m.Chat(text=text))
     assert [said.text for said in ada.resumes().hears(m.Welcome).chat] == ["2", "3"]
+
+
+def test_what_was_said_into_a_dead_socket_is_not_lost() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    bob.says(m.Chat(text="long known"))
+    stage.passes(10.0)
+    ada.says(m.Ping())
+    stage.passes(20.0)  # the network is gone, and the server does not know yet
+    bob.says(m.Chat(text="missed"))
+    ada.says(m.Chat(text="the reply is lost"))
+    stage.passes(1.0)
+    back = ada.resumes()
+    assert [said.text for said in back.hears(m.Welcome).chat] == ["missed", "the reply is lost"]
 
 
 def test_a_resume_token_works_once_and_every_welcome_brings_a_new_one() -> None:
