@@ -91,7 +91,11 @@ class Server:
             if socket is not None:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
         for command in commands:
-            self._execute(command)
+            try:
+                self._execute(command)
+            except Exception:
+                log.exception("A command failed: %s", type(command).__name__)
+                self._metrics.internal_errors.inc()
 
     def _execute(self, command: Command) -> None:
         match command:

@@ -269,6 +269,14 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_end(house: Open)
     await ada.wait_closed()
 
 
+async def test_a_message_of_ours_that_cannot_be_told_ends_nobodys_call(house: Open) -> None:
+    async with house() as home, home.member("ada") as ada:
+        peer = PeerId(f"{ada.welcome.participant}.1")
+        home.media.emit(SlotsChanged(peer, {"\ud800": None}))  # no text: it cannot be encoded
+        home.media.emit(SlotsChanged(peer, {"3": None}))
+        assert (await ada.hear(m.Slots)).slots == [m.Slot(mid="3", track=None)]
+
+
 async def test_a_fault_of_ours_in_one_event_closes_one_socket(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house() as home, home.member("ada") as ada, home.member("bob") as bob:
         await ada.hear(m.ParticipantJoined)
