@@ -306,6 +306,8 @@ class Engine:
         if state == "connected":
             self._board.connected(member)
             self._flush()
+        elif state in ("disconnected", "failed", "closed"):
+            self._board.paused(member)
 
     def _emit(self, event: MediaEvent) -> None:
         if not self._closed:

@@ -45,6 +45,10 @@ class Negotiation:
     ) -> Outcome:
         """Change `peer` as `offer` says. `tracks` maps the mids that publish; `allowed` is what the room decodes."""
         outcome = Outcome()
+        for mid, track_id in tracks.items():
+            if next(first for first, other in tracks.items() if other == track_id) != mid:
+                outcome.rejected[mid] = "duplicate_track"
+        tracks = {mid: track_id for mid, track_id in tracks.items() if mid not in outcome.rejected}
         # Keyed by mid: RFC 9429 section 5.2.2 lets a stopped section's index be used again for another mid.
         for section in offer.sections:
             if section.mid in tracks and section.is_media and section.direction in ("sendonly", "sendrecv"):
@@ -71,12 +75,15 @@ class Negotiation:
         outcome: Outcome,
         now: float,
     ) -> SectionPlan:
+        published = peer.published.get(section.mid)
+        if published is not None and published.track.codec is not None and allowed is not None:
+            # Somebody who cannot decode it came later; for all the others it goes on.
+            allowed = {*allowed, published.track.codec}
         agreed = negotiate(section, allowed, "publish")
         if not agreed.codecs:
             outcome.rejected[section.mid] = "codec_unsupported"
             return SectionPlan.reject(section)
         kind: Kind = "audio" if section.kind == "audio" else "video"
-        published = peer.published.get(section.mid)
         if published is not None and (published.id, published.kind) != (track_id, kind):
             self._end(peer, section.mid, outcome)
             published = None

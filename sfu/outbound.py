@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FIRST_NUMBER_BELOW = 1 << 15
 # More would allow for later packets, fewer bound the memory of a stream that loses everything.
 _MAX_SKIPPED = 512
+# Late packets of about one round trip on a bad network.
+_MAX_REPAIRED = 64
 # A receiver that asks again sooner than its round trip asks for what is on its way.
 _MIN_RESEND_INTERVAL = 0.030
 # Resends per second and stream, and how many of them at once. Above it a receiver is broken or hostile.
@@ -116,7 +118,7 @@ class OutboundStream:
         self.next_number = first_number
         self._rtx_number = first_rtx_number
         self._skipped: set[int] = set()
-        self._repaired: set[int] = set()
+        self._repaired: dict[int, None] = {}
         self._segments: list[Segment] = []
         self.number_offset = 0
         self.timestamp_offset = 0
@@ -174,8 +176,9 @@ class OutboundStream:
                 return False
             self._skipped.remove(number)
             # The receiver has most likely asked for it by now; what it asked for is on its way with this.
-            if len(self._repaired) < _MAX_SKIPPED:
-                self._repaired.add(number)
+            self._repaired[number] = None
+            if len(self._repaired) > _MAX_REPAIRED:
+                del self._repaired[next(iter(self._repaired))]
             return True
         self._skipped.update(range(max(self.next_number, number - _MAX_SKIPPED), number))
         if len(self._skipped) > _MAX_SKIPPED:
@@ -205,7 +208,7 @@ class OutboundStream:
                 self._resend_tokens -= _LOOKUP_COST
                 continue
             if number in self._repaired:
-                self._repaired.remove(number)
+                del self._repaired[number]
                 continue
             if now - self._resent.get(number, float("-inf")) < wait:
                 self._resend_tokens -= _LOOKUP_COST

@@ -31,6 +31,7 @@ class Member:
     peer: Peer | None = None
     layout: Mapping[str, TrackId | None] = field(default_factory=dict)
     asked: tuple[int, int] = (0, 0)
+    paused: bool = False
 
 
 class Switchboard:
@@ -85,7 +86,7 @@ class Switchboard:
                     if peer.pool.refuse(track_id):
                         codec = track.codec.name if track.codec else "unknown"
                         self._emit(TrackUnreceivable(member.id, track_id, codec))
-                elif peer.transport.srtp is not None:
+                elif peer.transport.srtp is not None and not member.paused:
                     track.attach(stream, now)
         layout = peer.pool.layout()
         if layout != member.layout:
@@ -115,6 +116,7 @@ class Switchboard:
         peer = member.peer
         if peer is None:
             return
+        member.paused = False
         now = self._clock()
         for stream in peer.slots.values():
             peer.connect_slot(stream)
@@ -124,18 +126,30 @@ class Switchboard:
         for published in peer.published.values():
             published.track.retry_keyframe(now)
 
+    def paused(self, member: Member) -> None:
+        """Nothing may be sent to the member now: encrypt nothing for it, until `connected` starts its slots again.
+
+        The numbers of its slots stand still meanwhile; going on unheard they could pass a roll-over that it misses.
+        """
+        if member.peer is not None:
+            member.paused = True
+            self._detach_all(member.peer)
+
+    def _detach_all(self, peer: Peer) -> None:
+        now = self._clock()
+        for stream in peer.streams.values():
+            if stream.track is not None:
+                stream.track.detach(stream, now)
+
     def disconnected(self, member: Member) -> None:
         """The member's connection ends: its tracks end, its slots are gone; its wishes stay."""
         peer = member.peer
         if peer is None:
             return
-        member.peer = None
+        member.peer, member.paused = None, False
         for published in list(peer.published.values()):
             self.end(published.id)
-        now = self._clock()
-        for stream in peer.streams.values():
-            if stream.track is not None:
-                stream.track.detach(stream, now)
+        self._detach_all(peer)
         if member.layout:
             member.layout = {}
             self._emit(SlotsChanged(member.id, {}))

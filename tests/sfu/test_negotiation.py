@@ -146,3 +146,20 @@ def test_what_all_can_decode_always_holds_opus_and_vp8() -> None:
     alone = decodable_by_all([chromium])
     assert alone is not None
     assert common <= alone
+
+
+def test_one_track_cannot_be_two_sections() -> None:
+    offer = offer_of("chromium_publish")
+    mids = [section.mid for section in offer.sections]
+    tracks = {mid: TrackId("same") for mid in mids}
+    outcome = Negotiation(bits()).apply(peer_of(), offer, tracks, None, 0.0)
+    assert [track.mid for track in outcome.accepted] == mids[:1]
+    assert outcome.rejected == dict.fromkeys(mids[1:], "duplicate_track")
+
+
+def test_a_running_track_outlives_the_arrival_of_somebody_who_cannot_decode_it() -> None:
+    peer = peer_of()
+    apply(peer, "chromium_publish", allowed=None)
+    outcome = apply(peer, "chromium_publish", allowed=frozenset({OPUS}))
+    assert [track.codec for track in outcome.accepted] == ["opus", "VP8"]
+    assert not outcome.ended

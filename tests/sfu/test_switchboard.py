@@ -133,3 +133,18 @@ def test_roommates_are_the_connected_others_of_the_room() -> None:
     assert room.board.roommates(ann) == [bob.peer]
     bob.peer = None
     assert room.board.roommates(ann) == []
+
+
+def test_a_member_that_fell_silent_is_sent_nothing_until_it_is_back() -> None:
+    room = Room()
+    ann, bob = room.member("ann"), room.member("bob", slots=2)
+    first, second = room.publish(ann, "first"), room.publish(ann, "second")
+    room.want(bob, first)
+    source = room.board.tracks[first][1].track
+    room.board.paused(bob)
+    room.want(bob, second)
+    assert not source._waiting
+    assert not room.board.tracks[second][1].track._waiting
+    room.board.connected(bob)
+    assert bob.peer is not None
+    assert [stream.track for stream in bob.peer.slots.values()] == [source, room.board.tracks[second][1].track]
