@@ -44,6 +44,8 @@ async def test_a_page_whose_socket_is_cut_keeps_its_media_and_resumes(
         await ada.hears("muted", within=1, identity="bob", source="microphone")
         assert await ada.roster() == {"bob": {"camera": False, "microphone": True}, "cleo": {}}
         assert len(await ada.told("chat")) == 1
+        assert len(await ada.told("resumed")) == 1
+        assert not await ada.told("connected")
 
         # Still the same streams on the same connection, and nobody saw anything of it.
         await ada.is_shown("bob", "camera", within=2)

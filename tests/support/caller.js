@@ -62,6 +62,8 @@ window.caller ??= (() => {
 
   return {
     events,
+    captured,
+    playing,
     published,
     get room() {
       return room;
