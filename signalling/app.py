@@ -34,7 +34,7 @@ from .limits import Rate
 from .metrics import Metrics, Sizes
 from .server import Server
 from .tokens import Key, Tokens, secret_key
-from .websocket_protocol import WebSocketProtocol
+from .websocket_protocol import HttpProtocol, WebSocketProtocol
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def _uvicorn_config(settings: Settings, web: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         web,
         ws=WebSocketProtocol,
-        http="httptools",
+        http=HttpProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,20 +1,80 @@
-"""uvicorn's WebSocket protocol with two changes for clients that no longer read what they are sent.
+"""uvicorn's connections, with bounds on what a client can make us hold.
 
 This is the only file that touches uvicorn's inside; its minor version is pinned for that. As it stands, a close waits
 until the client has drained what is buffered, and a dead connection with unsent data lingers until TCP gives up, a
-quarter of an hour later. Here a close goes out at once, and what cannot be flushed shortly after is cut off.
+quarter of an hour later. Here a close goes out at once, and what cannot be flushed shortly after is cut off. Neither
+pongs nor fragments nor request headers pile up, and who opens a connection to say nothing does not keep it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
 CUT_AFTER = 2.0  # seconds between a close and the cut
+MAX_FRAGMENTS = 64  # of one message; browsers send one
+MAX_HEAD = 32 * 1024  # bytes of a request before its body
+HEAD_TIMEOUT = 10.0  # seconds for them to arrive
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One HTTP connection of the server, which may become a WebSocket."""
+
+    _head_bytes = 0
+    _head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As uvicorn's, and the first request is awaited from now on."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's, which would collect headers without end."""
+        if self._head_due is not None:
+            if self._head_bytes > MAX_HEAD:
+                self._head_is_there()
+                self.send_400_response("The request's head is too large.")
+                return
+            self._head_bytes += len(data)
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A request began."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """A request's head is there."""
+        self._head_is_there()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """A response is out; the next request may follow on the same connection."""
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self._head_due is None:
+            self._head_bytes = 0
+            self._head_due = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _head_is_there(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -32,6 +92,31 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         finally:
             if not was_writable and not self.disconnected:
                 self.writable.clear()
+        self._cut_later()
+
+    def handle_ping(self) -> None:
+        """As uvicorn's, but pongs do not pile up for who does not read them (RFC 6455 section 5.5.3 lets us skip)."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        """As uvicorn's, but empty fragments, which the bound on a message's size does not count, come to an end."""
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """As uvicorn's, but who does not read the reason does not keep the connection."""
+        super().handle_parser_exception()
+        self._cut_later()
+
+    def handle_close(self, event: Frame) -> None:
+        """As uvicorn's, but who does not read the end does not keep the connection."""
+        super().handle_close(event)
         self._cut_later()
 
     def keepalive_timeout(self) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from signalling import http
+from signalling import http, websocket_protocol
+from signalling import messages as m
 from signalling.tokens import secret_key
 
 from .conftest import Open
@@ -154,3 +155,41 @@ async def test_a_bad_wish_for_a_token_is_refused(house: Open) -> None:
         ):
             answer = await ask(home, body)
             assert (body, answer.status_code, answer.json()["code"]) == (body, status, code)
+
+
+# ------------------------------------------------------------------------------------------------ who does not ask
+
+
+async def test_headers_without_end_are_refused(house: Open) -> None:
+    async with house() as home:
+        _, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
+
+        async def ask() -> None:
+            writer.write(b"GET / HTTP/1.1\r\n")
+            for _ in range(5000):
+                writer.write(b"x: " + b"y" * 8192 + b"\r\n")
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await ask()
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n\r\n"])
+async def test_a_connection_that_asks_for_nothing_is_not_kept(
+    said: bytes, house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_protocol, "HEAD_TIMEOUT", 0.1)
+    async with house() as home:
+        reader, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
+        writer.write(said)
+        await asyncio.wait_for(reader.read(), 2)  # to its end
+        writer.close()
+
+
+async def test_a_page_that_took_its_time_keeps_its_socket(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_protocol, "HEAD_TIMEOUT", 0.1)
+    async with house() as home, home.member("ada") as ada:
+        await asyncio.sleep(0.2)
+        await ada.say(type="ping")
+        await ada.hear(m.Pong)
