@@ -75,7 +75,8 @@ $('to-lobby').onclick = () => {
 // A page that comes back from the browser's cache has lost its call long ago.
 window.addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
 
-if (query.get('autojoin') === '1') {
+// A link must not bring somebody's camera into the room of whoever made it: with a token in it, a person has to agree.
+if (query.get('autojoin') === '1' && !givenToken) {
   await lobby.openDevices();
   enter({ name: query.get('name') || promised.name || memory.get('name') || 'Guest', room: $('room').value, token: '' });
 } else {

@@ -75,7 +75,7 @@ export class Call {
     this.#connection.close();
     this.#panel.close();
     this.#sounds.clear();
-    this.#tiles.clear();
+    this.#tiles.close();
     for (const id of ['help', 'settings']) $(id).close();
     endAllNotices();
     $('call').hidden = true;

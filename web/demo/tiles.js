@@ -92,12 +92,14 @@ export class Tiles {
     this.#arrange();
   }
 
-  clear() {
+  close() {
+    this.#observer.disconnect();
     this.#people.clear();
     this.#screens.clear();
     $('tiles').replaceChildren();
     $('screens').replaceChildren();
-    this.#arrange();
+    $('screens').hidden = true;
+    $('stage').classList.remove('sharing');
   }
 
   #arrange() {

@@ -1,5 +1,6 @@
 /** The one RTCPeerConnection: sections to publish and to receive, and offers one at a time. */
 
+import { backoff } from './backoff.js';
 import { Coalescer, deferred } from './coalescer.js';
 import { publishCodecs, receiveCodecs } from './codecs.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
@@ -8,6 +9,10 @@ import { ConnectionWatch } from './watch.js';
 const KINDS = /** @type {const} */ (['audio', 'video']);
 const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
 const LASTING = 10; // seconds after which a connection has lasted
+
+/** Refusals of an offer that says nothing against the offer: the same may succeed a moment later. */
+const PASSING = new Set(['offer_pending', 'peer_closed', 'unknown_peer', 'media_timeout', 'internal_error']);
+const MOST_REFUSALS = 8; // in a row
 
 /**
  * Events: `answered` (the SDP answer is applied), `rebuilt` (the connection is another one: nothing plays any more),
@@ -127,9 +132,10 @@ export class Media extends EventTarget {
 
   /** Start over with a new connection. Publications stay and are offered again. */
   rebuild() {
-    if (this.#closed || this.#rebuildTimer) return;
-    this.#discard();
+    if (this.#closed) return;
     if (performance.now() - this.#connectedAt > LASTING * 1000) this.#rebuilds = 0;
+    this.#discard();
+    if (this.#rebuildTimer) return;
     const delay = Math.min(MOST_REBUILD_DELAY, this.#rebuilds ? 2 ** (this.#rebuilds - 1) : 0);
     this.#rebuilds += 1;
     this.#rebuildTimer = setTimeout(() => {
@@ -156,6 +162,7 @@ export class Media extends EventTarget {
 
   /** One exchange of offer and answer, carried on over lost sockets and new connections. */
   async #negotiate() {
+    let refusals = 0;
     while (!this.#closed) {
       await this.#signal.whenOpen();
       if (this.#closed) return;
@@ -189,9 +196,10 @@ export class Media extends EventTarget {
         this.#restart ||= restart;
         if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
         if (pc.signalingState === 'have-local-offer') await step(pc.setLocalDescription({ type: 'rollback' })).catch(() => {});
-        const wait = error.retryAfter ?? (error.code === 'offer_pending' ? 0.5 : null);
-        if (wait === null) throw error;
-        await new Promise((resolve) => setTimeout(resolve, wait * 1000));
+        const passing = error.retryAfter !== undefined || PASSING.has(error.code);
+        if (!passing || refusals === MOST_REFUSALS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, ((error.retryAfter ?? 0) + backoff(refusals, Math.random())) * 1000));
+        refusals += 1;
       }
     }
   }
@@ -305,6 +313,7 @@ export class Media extends EventTarget {
     const pc = this.#pc;
     this.#pc = null;
     this.#answered = this.#changed = this.#restart = false;
+    this.#connectedAt = Infinity;
     this.#watch?.close();
     this.#watch = null;
     this.#senders.clear();

@@ -282,7 +282,7 @@ export class Room extends EventTarget {
         this.#roster.joined(message.participant);
         break;
       case 'participant_left':
-        for (const id of this.participant(message.participant)?.tracks.keys() ?? []) this.#stopped(id);
+        for (const id of this.participant(message.participant)?.tracks.keys() ?? []) this.#forget(id);
         this.#roster.left(message.participant, message.reason);
         this.#play();
         break;

@@ -230,7 +230,8 @@ export class Signal extends EventTarget {
       return;
     }
     this.#state = 'waiting';
-    const delay = after ?? backoff(this.#attempt, Math.random());
+    // On top of what the server asks for: it tells the same to all who wait, and they should not come back in step.
+    const delay = (after ?? 0) + backoff(this.#attempt, Math.random());
     this.#attempt += 1;
     this.#emit('retrying', { attempt: this.#attempt, delay });
     this.#timers.retry = setTimeout(() => this.#dial(), delay * 1000);

@@ -1,0 +1,97 @@
+// Promises of the media connection's keeper, over a connection without media. Run with `node --test`.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+
+import { AuraLinkError } from '../../web/lib/errors.js';
+import { Media } from '../../web/lib/media.js';
+
+let built;
+let now;
+
+class Connection {
+  signalingState = 'stable';
+  connectionState = 'new';
+  localDescription = { sdp: 'offer' };
+  constructor() {
+    built.push(this);
+  }
+  addTransceiver(kind, { direction }) {
+    return { mid: '0', direction, currentDirection: direction, receiver: { track: { kind } } };
+  }
+  async createOffer() {}
+  async setLocalDescription() {}
+  async setRemoteDescription() {}
+  close() {}
+  becomes(state) {
+    this.connectionState = state;
+    this.onconnectionstatechange();
+  }
+}
+
+const ANSWER = { sdp: 'answer', tracks: [], rejected: [] };
+const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+/** Let virtual time pass, and everything happen that it causes. */
+async function pass(seconds) {
+  now += seconds * 1000;
+  mock.timers.tick(seconds * 1000);
+  for (let round = 0; round < 10; round += 1) await settled();
+}
+
+function keeper(request) {
+  return new Media({ signal: { whenOpen: async () => {}, request } });
+}
+
+beforeEach(() => {
+  built = [];
+  now = 1e6;
+  globalThis.RTCPeerConnection = Connection;
+  mock.method(performance, 'now', () => now);
+  mock.timers.enable({ apis: ['setTimeout'] });
+});
+
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+test('an offer that is refused through no fault of its own is made again', async () => {
+  const answers = [new AuraLinkError('peer_closed', ''), new AuraLinkError('rate_limited', '', { retryAfter: 1 }), ANSWER];
+  const media = keeper(async () => {
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  });
+  const agreed = media.receive({ audio: 1, video: 0 });
+  await pass(0);
+  assert.equal(answers.length, 2);
+  await pass(0.3);
+  await pass(2);
+  await agreed;
+  assert.equal(answers.length, 0);
+  media.close();
+});
+
+test('an offer that is wrong is not made again', async () => {
+  const media = keeper(async () => Promise.reject(new AuraLinkError('offer_invalid', 'No.')));
+  await assert.rejects(media.receive({ audio: 1, video: 0 }), /No/);
+  media.close();
+});
+
+test('new connections that do not come up are built more and more slowly, also after one that lasted', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  built[0].becomes('connected');
+  await pass(60);
+  media.rebuild();
+  await pass(0);
+  assert.equal(built.length, 2);
+  await pass(12);
+  media.rebuild();
+  await pass(0.5);
+  assert.equal(built.length, 2);
+  await pass(0.5);
+  assert.equal(built.length, 3);
+  media.close();
+});

@@ -1,0 +1,25 @@
+// Promises of the signalling line, over a socket without a server. Run with `node --test`.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Signal } from '../../web/lib/signal.js';
+
+test('clients that are told to wait do not come back in step', async () => {
+  globalThis.WebSocket = class {
+    constructor() {
+      setImmediate(() => this.onmessage?.({ data: JSON.stringify({ type: 'error', code: 'rate_limited', message: '', retry_after: 0.1 }) }));
+    }
+    close() {}
+  };
+  const delays = [];
+  for (let client = 0; client < 20; client += 1) {
+    const signal = new Signal({ url: 'ws://test/ws', getToken: async () => 'token', subscribe: 'auto' });
+    signal.connect().catch(() => {});
+    const { detail } = await new Promise((resolve) => signal.addEventListener('retrying', resolve));
+    delays.push(detail.delay);
+    signal.close();
+  }
+  assert.ok(delays.every((delay) => delay > 0.1), 'never sooner than the server asks');
+  assert.ok(Math.max(...delays) - Math.min(...delays) > 0.01, 'spread');
+});
