@@ -94,6 +94,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.writable.clear()
         self._cut_later()
 
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's, which lets a client wait for ever whose request for an upgrade cannot be parsed."""
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():  # the request comes in one piece
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self.transport.close()
+
     def handle_ping(self) -> None:
         """As uvicorn's, but pongs do not pile up for who does not read them (RFC 6455 section 5.5.3 lets us skip)."""
         if self.writable.is_set():

@@ -51,6 +51,12 @@ async def test_a_host_made_to_hurt_does_not_get_into_the_policy(house: Open, web
         assert "*" not in page.headers["Content-Security-Policy"]
 
 
+async def test_the_policy_lets_a_page_resume_at_the_url_that_welcome_tells(house: Open, web: Path) -> None:
+    async with house(url="wss://node1.example.org:8443/a/ws") as home, home.http() as client:
+        policy = (await client.get("/")).headers["Content-Security-Policy"]
+        assert f"ws://{home.host} wss://{home.host} wss://node1.example.org:8443;" in policy
+
+
 async def test_files_have_the_types_that_browsers_insist_on(house: Open, web: Path) -> None:
     async with house() as home, home.http() as client:
         for path, kind in (
@@ -173,6 +179,16 @@ async def test_headers_without_end_are_refused(house: Open) -> None:
         with pytest.raises(ConnectionError):
             await ask()
         writer.transport.abort()
+
+
+@pytest.mark.parametrize("headers", [[f"x{number}: y" for number in range(200)], ["x: " + "y" * 10_000]])
+async def test_an_upgrade_with_too_many_or_too_long_headers_is_refused(headers: list[str], house: Open) -> None:
+    async with house() as home:
+        reader, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
+        upgrade = ["GET /ws HTTP/1.1", f"Host: {home.host}", "Connection: Upgrade", "Upgrade: websocket", *headers]
+        writer.write("\r\n".join([*upgrade, "", ""]).encode())
+        assert b"400" in await asyncio.wait_for(reader.read(), 2)
+        writer.close()
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /", b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n\r\n"])
