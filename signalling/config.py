@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
 
@@ -73,8 +73,17 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a URL") from None
+    return parts
+
+
 def _origin(text: str) -> str:
-    parts = urlsplit(text)
+    parts = _split(text)
     if text != "*" and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query):
         raise ConfigError(f"{text!r} is not an origin like https://example.org")
     return text.lower()
@@ -82,12 +91,20 @@ def _origin(text: str) -> str:
 
 def _websocket_url(text: str) -> str:
     """The public URL: http(s) becomes ws(s), and a bare host gets the path of the WebSocket."""
-    parts = urlsplit(text)
+    parts = _split(text)
     scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
-    if scheme is None or not parts.hostname or parts.query or parts.fragment:
+    if scheme is None or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s;,]", text):
         raise ConfigError(f"{text!r} is not a URL like https://call.example.org")
     path = parts.path if parts.path.endswith("/ws") else parts.path.rstrip("/") + "/ws"
     return f"{scheme}://{parts.netloc}{path}"
+
+
+def _network(text: str) -> str:
+    """An address or a network; a name, or everybody, would let strangers choose the address they are limited by."""
+    try:
+        return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigError(f"{text!r} is not an IP address or a network like 10.0.0.0/8") from None
 
 
 def _ice_url(*schemes: str) -> Callable[[str], str]:
@@ -174,7 +191,7 @@ class Settings:
         (), _list(_origin), "origins of pages that may connect beside our own, or *", "ORIGIN,…"
     )
     trusted_proxies: tuple[str, ...] = _option(
-        (), _list(_text), "proxies whose X-Forwarded-For and -Proto are believed", "ADDRESS,…"
+        (), _list(_network), "proxies whose X-Forwarded-For and -Proto are believed", "ADDRESS,…"
     )
     resume_window: float = _option(30.0, _seconds, "seconds a session waits for its client to come back", "SECONDS")
     join_timeout: float = _option(10.0, _seconds, "seconds a new connection has for its first message", "SECONDS")
