@@ -132,8 +132,9 @@ async def run(load: Load) -> Outcome:
         for _ in range(outcome.wanted):
             await entered.acquire()
         try:
-            outcome.unsettled = await _settle(members, load.settle_within)
-            await _measure(members, load, outcome)
+            if members:
+                outcome.unsettled = await _settle(members, load.settle_within)
+                await _measure(members, load, outcome)
         finally:
             finish.set()
     outcome.late = ticker.latest

@@ -9,7 +9,10 @@ from typing import Self
 
 
 class Owner:
-    """A TaskGroup whose tasks are cancelled, not awaited, when the block ends."""
+    """A TaskGroup whose tasks are cancelled, not awaited, when the block ends.
+
+    An error of the block comes out as it is; if a task fails, an ExceptionGroup does.
+    """
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
@@ -28,4 +31,9 @@ class Owner:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            if group.exceptions != (error,):
+                raise
+            # Only the block failed: its error goes on as it is, so that callers can catch it by its type.

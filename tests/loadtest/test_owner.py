@@ -51,7 +51,7 @@ async def test_the_failure_of_a_task_ends_the_block_and_the_other_tasks() -> Non
     assert only_this_task()
 
 
-async def test_the_failure_of_the_block_ends_the_tasks() -> None:
+async def test_the_failure_of_the_block_ends_the_tasks_and_keeps_its_type() -> None:
     ends: list[str] = []
 
     async def block() -> None:
@@ -60,10 +60,25 @@ async def test_the_failure_of_the_block_ends_the_tasks() -> None:
             await asyncio.sleep(0)
             raise ZeroDivisionError
 
+    with pytest.raises(ZeroDivisionError):
+        await block()
+    assert ends == ["ended"]
+    assert only_this_task()
+
+
+async def test_if_both_fail_both_are_told() -> None:
+    async def block() -> None:
+        async with Owner() as owner:
+            owner.start(fail())
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise LookupError
+
     with pytest.raises(ExceptionGroup) as caught:
         await block()
     assert caught.group_contains(ZeroDivisionError)
-    assert ends == ["ended"]
+    assert caught.group_contains(LookupError)
     assert only_this_task()
 
 
