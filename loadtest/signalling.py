@@ -13,6 +13,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 Message = dict[str, Any]
@@ -22,11 +23,12 @@ _REPLY_WITHIN = 20.0  # seconds
 
 
 class SignallingError(Exception):
-    """The server refused a request (`code` is its error code) or is gone (`code` is `closed`)."""
+    """The server refused a request (`code` is its error code), is gone (`closed`), or says nonsense (`malformed`)."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.reason = message
 
 
 class Signalling:
@@ -51,7 +53,7 @@ class Signalling:
                 proxy=None,  # media takes no proxy either
                 open_timeout=_REPLY_WITHIN,
             )
-        except (OSError, WebSocketException, TimeoutError) as error:
+        except (OSError, UnicodeError, WebSocketException) as error:
             raise SignallingError("closed", f"cannot connect: {error}") from None
         return cls(socket, on_message)
 
@@ -75,27 +77,43 @@ class Signalling:
         """Dispatch messages until the socket closes; for a task of the owner."""
         try:
             async for text in self._socket:
-                self._dispatch(json.loads(text))
+                self._dispatch(_read(text))
         except WebSocketException:
             pass  # closed without a goodbye; the waiting requests are told below
+        except SignallingError as malformed:
+            self.goodbye = {"type": "goodbye", "code": malformed.code, "message": malformed.reason}
+            await self._socket.close(CloseCode.PROTOCOL_ERROR)
         finally:
             words = self.goodbye or {}
-            error = SignallingError(words.get("code", "closed"), words.get("message", "the socket is closed"))
+            gone = SignallingError(words.get("code", "closed"), words.get("message", "the socket is closed"))
             for reply in self._waiting.values():
                 if not reply.done():
-                    reply.set_exception(error)
+                    reply.set_exception(gone)
 
     def _dispatch(self, message: Message) -> None:
-        reply = self._waiting.get(message.get("request", ""))
+        reply = self._waiting.get(message.get("request") or "")
         if message["type"] == "goodbye":
             self.goodbye = message
         if reply is None or reply.done():
             self._on_message(message)
         elif message["type"] == "error":
-            reply.set_exception(SignallingError(message["code"], message["message"]))
+            reply.set_exception(SignallingError(str(message.get("code")), str(message.get("message"))))
         else:
             reply.set_result(message)
 
     async def close(self) -> None:
         """Close the socket."""
         await self._socket.close()
+
+
+def _read(text: str | bytes) -> Message:
+    """A message of the protocol, as far as its type. Raises SignallingError."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SignallingError("malformed", f"the server sent no JSON: {error}") from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise SignallingError("malformed", "the server sent what is no message")
+    if not isinstance(message.get("request"), str | None):
+        raise SignallingError("malformed", "the server replied to what is no request")
+    return message

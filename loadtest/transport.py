@@ -217,7 +217,7 @@ def own_address_of(host: str) -> str | None:
     """The address behind `host` of a signalling URL, to be preferred among candidates; None if it has none."""
     try:
         found: Sequence[tuple[object, ...]] = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # unknown, or no name at all
         return None
     addresses = [str(entry[4][0]) for entry in found if isinstance(entry[4], tuple)]
     return next((address for address in addresses if ":" not in address), addresses[0] if addresses else None)
