@@ -6,6 +6,8 @@ import { publishCodecs, receiveCodecs } from './codecs.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { ConnectionWatch } from './watch.js';
 
+/** @typedef {import('./publication.js').Publication} Publication */
+
 const KINDS = /** @type {const} */ (['audio', 'video']);
 const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
 const LASTING = 10; // seconds after which a connection has lasted
@@ -266,7 +268,7 @@ export class Media extends EventTarget {
         this.#emit('refused', { publication, error: publication.error });
       } else {
         publication.id = ids.get(mid) ?? publication.id;
-        await tune(publication);
+        await publication.tune();
       }
     }
     this.#emit('answered', null);
@@ -335,24 +337,6 @@ export class Media extends EventTarget {
   }
 }
 
-/** One track that we publish. `id` is the room's name for it, null until an answer has given one. */
-export class Publication {
-  id = null;
-  error = null;
-  /** What the last offer said; `muted` may have changed since. */
-  mutedInOffer = false;
-  /** @type {RTCRtpTransceiver | null} */
-  transceiver = null;
-
-  constructor(track, { source, stream, muted = false, maxBitrate, codec }) {
-    Object.assign(this, { track, source, stream, muted, maxBitrate, codec });
-  }
-
-  get kind() {
-    return this.track.kind;
-  }
-}
-
 function prefer(transceiver, codecs) {
   if (!codecs.length) return;
   try {
@@ -360,21 +344,4 @@ function prefer(transceiver, codecs) {
   } catch {
     // A browser that refuses the list offers its own; the server chooses from whatever is offered.
   }
-}
-
-/** Settings that browsers accept only after the answer; each is a wish, and a browser may not know it. */
-async function tune({ transceiver, source, maxBitrate }) {
-  const parameters = transceiver.sender.getParameters();
-  let changed = false;
-  if (source === 'screen' && parameters.degradationPreference !== 'maintain-resolution') {
-    parameters.degradationPreference = 'maintain-resolution';
-    changed = true;
-  }
-  const encoding = parameters.encodings?.[0];
-  if (encoding && encoding.maxBitrate !== maxBitrate) {
-    encoding.maxBitrate = maxBitrate;
-    if (maxBitrate === undefined) delete encoding.maxBitrate;
-    changed = true;
-  }
-  if (changed) await transceiver.sender.setParameters(parameters).catch(() => {});
 }

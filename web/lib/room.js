@@ -1,7 +1,8 @@
 /** A room as an application sees it: who is there, what they publish, what one publishes, and that it stays so. */
 
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
-import { Media, Publication } from './media.js';
+import { Media } from './media.js';
+import { Publication } from './publication.js';
 import { Roster } from './roster.js';
 import { Signal, socketUrl } from './signal.js';
 import { SlotMap } from './slots.js';
