@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from sfu import rtcp, transport_cc
@@ -62,7 +62,6 @@ class Peer:
         publish: Sequence[SourceName] = ("microphone", "camera"),
         *,
         rates: Rates | None = None,
-        subscribe: Literal["auto", "manual"] = "auto",
         ticker: Ticker | None = None,
         certificate: Certificate | None = None,
         phase: float = 0.0,
@@ -70,15 +69,11 @@ class Peer:
     ) -> None:
         self.url = url
         self.participant = ""
-        self.roster: dict[str, dict[str, Message]] = {}
-        """participant id -> track id -> track, the peer itself included."""
-        self.media_state = ""
         self.publications: list[Publication] = []
         self.ledger = Ledger()
         receive = self.ledger.receive if sample == 1 else self.ledger.sample
         self.transport = Transport(certificate or Certificate(), receive, self._rtcp, sample=sample)
         self._token = token
-        self._subscribe = subscribe
         self._rates = rates or Rates()
         self._ticker = ticker
         self._stack = AsyncExitStack()
@@ -121,7 +116,7 @@ class Peer:
             stack.push_async_callback(signalling.close)
             owner = await stack.enter_async_context(Owner())
             owner.start(signalling.read())
-            welcome = await signalling.request({"type": "join", "token": self._token, "subscribe": self._subscribe})
+            welcome = await signalling.request({"type": "join", "token": self._token, "subscribe": "auto"})
             self._times.joined = time.monotonic()
             stack.push_async_callback(self._leave)
             self._welcome(welcome)
@@ -158,10 +153,6 @@ class Peer:
 
     def _welcome(self, welcome: Message) -> None:
         self.participant = welcome["participant"]
-        self.roster = {
-            participant["id"]: {track["id"]: track for track in participant["tracks"]}
-            for participant in welcome["room"]["participants"]
-        }
         self._map(welcome["slots"])
         self._want(welcome["receive"])
 
@@ -171,17 +162,8 @@ class Peer:
                 self._map(message["slots"])
             case "renegotiate":
                 self._want(message)
-            case "participant_joined":
-                participant = message["participant"]
-                self.roster[participant["id"]] = {track["id"]: track for track in participant["tracks"]}
-            case "participant_left":
-                self.roster.pop(message["participant"], None)
-            case "track_published":
-                self.roster.setdefault(message["participant"], {})[message["track"]["id"]] = message["track"]
-            case "track_unpublished":
-                self.roster.get(message["participant"], {}).pop(message["track"], None)
-            case "media_state":
-                self.media_state = message["state"]
+            case "media_state" if message["state"] in ("disconnected", "failed"):
+                self._feedback.errors.append(f"media {message['state']}")
             case "error":
                 self._feedback.errors.append(f"{message['code']}: {message['message']}")
 

@@ -104,6 +104,16 @@ async def test_a_peer_offers_as_many_sections_as_it_is_asked_for(server: Server)
                 await asyncio.sleep(0)
 
 
+async def test_errors_and_lost_media_are_in_the_report(server: Server) -> None:
+    async with joined(server) as peer:
+        await server.say({"type": "error", "code": "rate_limited", "message": "slower"})
+        await server.say({"type": "media_state", "state": "connected"})
+        await server.say({"type": "media_state", "state": "failed"})
+        await server.say({"type": "of the future"})
+        await peer.request({"type": "ping"})
+        assert peer.report().errors == ("rate_limited: slower", "media failed")
+
+
 async def test_rtcp_that_is_none_is_rejected_and_counted(server: Server) -> None:
     async with joined(server) as peer:
         for data in (b"\x80", bytes(1501), rtcp.transport_feedback(1, 2, b"")):
