@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.websockets import WebSocket
 
@@ -90,6 +90,18 @@ class Server:
             socket = getattr(event, "socket", None)
             if socket is not None:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
+        self._execute_all(commands)
+
+    def moderate(self, act: Callable[[Conference], None]) -> None:
+        """Carry out a verb of moderation.py that came from outside of every room. Raises Refused."""
+        conference = self._conference
+        conference.at = Instant(time.monotonic(), time.time())
+        try:
+            act(conference)
+        finally:
+            self._execute_all(conference.take_commands())
+
+    def _execute_all(self, commands: Iterable[Command]) -> None:
         for command in commands:
             try:
                 self._execute(command)
