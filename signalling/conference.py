@@ -1,8 +1,9 @@
 """The conference: every socket, session and room of this instance, and the few verbs its behaviours speak with.
 
 It is pure: events go in with the time at which they happened, commands come out. Its behaviours are told in
-entrance.py (join, resume), departure.py (leave, loss, timeout), negotiation.py (offers and what media reports) and
-conversation.py (everything else a member may ask for); control.py leads each event to the one it belongs to.
+entrance.py (join, resume), precall.py (the test before joining), departure.py (leave, loss, timeout), negotiation.py
+(offers and what media reports) and conversation.py (everything else a member may ask for); control.py leads each event
+to the one it belongs to.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Send
 from .events import Instant, SocketId
 from .limits import BucketPerAddress, Rate
-from .session import Session, Socket, Standing
+from .session import Check, Session, Socket, Standing
 from .tokens import Tokens
 
 IceServers = Callable[[str, float], list[m.IceServer]]  # (participant, wall seconds) -> what welcome hands out
@@ -41,9 +42,11 @@ class Rules:
     max_rooms: int = 10_000
     max_participants_per_room: int = 200
     max_tracks_per_participant: int = 8
+    max_checks: int = 100  # pre-call tests at once
+    check_time: float = 30.0  # for one of them
     messages: Rate = MESSAGE_RATE  # per connection
     chats: Rate = CHAT_RATE  # per session
-    joins: Rate = JOIN_RATE  # per address, resumes included
+    joins: Rate = JOIN_RATE  # per address, resumes and pre-call tests included
     max_bad_messages: int = 20  # per connection, within `bad_message_window`
     bad_message_window: float = 10.0
 
@@ -76,6 +79,7 @@ class Conference:
     detached: dict[ParticipantId, None] = field(default_factory=dict)  # in the order of their loss
     resumable: dict[bytes, ParticipantId] = field(default_factory=dict)  # hash of a resume token -> session
     peers: dict[PeerId, ParticipantId] = field(default_factory=dict)
+    checks: dict[PeerId, Check] = field(default_factory=dict)  # pre-call tests, in the order of their deadlines
     speakers: dict[RoomName, list[m.Speaker]] = field(default_factory=dict)
     joins: BucketPerAddress = field(init=False)
     shutting_down: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfu import media_plane as media
 
-from . import conversation, departure, entrance, negotiation
+from . import conversation, departure, entrance, negotiation, precall
 from . import messages as m
 from .commands import CloseCode, Command
 from .conference import Conference, Refused
@@ -22,7 +22,7 @@ from .events import (
     Tick,
 )
 from .limits import Strikes, TokenBucket
-from .session import ACCEPTS, Session, Socket, Standing
+from .session import ACCEPTS, Check, Session, Socket, Standing
 
 
 def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
@@ -38,9 +38,15 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
         case Disconnected():
             departure.socket_lost(conference, event.socket)
         case OfferAnswered():
-            negotiation.answered(conference, event)
+            if event.peer in conference.checks:
+                precall.answered(conference, conference.checks[event.peer], event)
+            else:
+                negotiation.answered(conference, event)
         case OfferRefused():
-            negotiation.refused(conference, event)
+            if event.peer in conference.checks:
+                precall.refused(conference, conference.checks[event.peer], event)
+            else:
+                negotiation.refused(conference, event)
         case MediaHappened():
             _media_happened(conference, event.event)
         case Tick():
@@ -74,9 +80,11 @@ def _received(conference: Conference, event: Received) -> None:
             raise Refused("rate_limited", "You send messages faster than allowed.", retry_after=wait)
         if type(message) not in ACCEPTS[socket.standing]:
             raise _out_of_place(socket)
-        if socket.session is None:
+        if socket.standing is Standing.STRANGER:
             _stranger_asks(conference, socket, message)
-        else:
+        elif socket.check is not None:
+            _checker_asks(conference, conference.checks[socket.check], socket, message)
+        elif socket.session is not None:
             session = conference.sessions[socket.session]
             session.heard_at = conference.at.now
             _member_asks(conference, session, socket, message)
@@ -90,6 +98,18 @@ def _stranger_asks(conference: Conference, socket: Socket, message: m.Request) -
             entrance.join(conference, socket, message)
         case m.Resume():
             entrance.resume(conference, socket, message)
+        case m.Check():
+            entrance.check(conference, socket, message)
+
+
+def _checker_asks(conference: Conference, check: Check, socket: Socket, message: m.Request) -> None:
+    match message:
+        case m.Offer():
+            precall.offer(conference, check, message)
+        case m.Ping():
+            conversation.ping(conference, socket, message)
+        case m.Leave():
+            precall.leave(conference, check, message)
 
 
 def _member_asks(conference: Conference, session: Session, socket: Socket, message: m.Request) -> None:
@@ -112,7 +132,9 @@ def _member_asks(conference: Conference, session: Session, socket: Socket, messa
 
 def _out_of_place(socket: Socket) -> Refused:
     if socket.standing is Standing.STRANGER:
-        return Refused("not_joined", "The first message must be join or resume.", field="type")
+        return Refused("not_joined", "The first message must be join, resume or check.", field="type")
+    if socket.standing is Standing.CHECKING:
+        return Refused("not_joined", "During a test there is only offer, ping and leave.", field="type")
     return Refused("already_joined", "This connection has joined already.", field="type")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import messages as m
-from . import negotiation
+from . import negotiation, precall
 from .commands import CloseCode
 from .conference import Conference
 from .events import SocketId
@@ -30,7 +30,11 @@ def socket_lost(conference: Conference, socket: SocketId) -> None:
     """A socket is gone; its session, if it still is its session, waits to be resumed while media goes on."""
     conference.strangers.pop(socket, None)
     known = conference.sockets.pop(socket, None)
-    if known is None or known.session is None:
+    if known is None:
+        return
+    if known.check in conference.checks:
+        precall.end(conference, conference.checks[known.check])
+    if known.session is None:
         return
     session = conference.sessions[known.session]
     detach(conference, session)
@@ -60,6 +64,7 @@ def sweep(conference: Conference) -> None:
         if session.lost_at + conference.rules.resume_window > now:
             break
         end(conference, session, "timeout", Step.WINDOW_PASSED)
+    precall.sweep(conference)
 
 
 def shut_down(conference: Conference) -> None:

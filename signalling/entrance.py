@@ -1,4 +1,4 @@
-"""How one gets in: join with an access token, or resume a session whose socket was lost."""
+"""How one gets in: join with an access token, resume a session whose socket was lost, or test the way beforehand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 
 from state.model import Participant, ParticipantId
 
-from . import departure, negotiation, roster
+from . import departure, negotiation, precall, roster
 from . import messages as m
 from .commands import CloseCode
 from .conference import Conference, Refused
@@ -26,10 +26,7 @@ ON_THE_WAY = 5.0
 def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     """A new session. Raises Refused."""
     _admit(conference, socket)
-    try:
-        claims = conference.tokens.verify(message.token, conference.at.wall)
-    except TokenError as error:
-        raise Refused(error.code, str(error), field="token") from None
+    claims = _verify(conference, message.token)
     older = conference.rooms.by_identity(claims.room, claims.identity)
     _check_room(conference, claims, replacing=older is not None)
     if older is not None:
@@ -66,6 +63,20 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
     _bind(conference, session, socket)
     _welcome(conference, session, socket, resumed=True, request=message.request)
     negotiation.tell_lost_media(conference, session)
+
+
+def check(conference: Conference, socket: Socket, message: m.Check) -> None:
+    """A pre-call test, for whoever could join. Raises Refused."""
+    _admit(conference, socket)
+    _verify(conference, message.token)
+    precall.begin(conference, socket, message)
+
+
+def _verify(conference: Conference, token: str) -> Claims:
+    try:
+        return conference.tokens.verify(token, conference.at.wall)
+    except TokenError as error:
+        raise Refused(error.code, str(error), field="token") from None
 
 
 def _admit(conference: Conference, socket: Socket) -> None:

@@ -61,6 +61,12 @@ class Resume(Request, frozen=True, kw_only=True, tag="resume"):
     resume_token: Token
 
 
+class Check(Request, frozen=True, kw_only=True, tag="check"):
+    """The first message of a pre-call test: any token that could join may also try the way to the media port."""
+
+    token: Token
+
+
 class OfferedTrack(Model, frozen=True, kw_only=True):
     """One section of an offer that publishes media, and what the client calls its source."""
 
@@ -115,7 +121,7 @@ class Ping(Request, frozen=True, kw_only=True, tag="ping"):
     """Ask for a `pong`, to measure the round trip or to keep a proxy from closing an idle socket."""
 
 
-ClientMessage = Join | Resume | Offer | Subscribe | Unsubscribe | Mute | Unmute | Chat | Leave | Ping
+ClientMessage = Join | Resume | Check | Offer | Subscribe | Unsubscribe | Mute | Unmute | Chat | Leave | Ping
 
 
 # ---------------------------------------------------------------------------------------------- server to client
@@ -194,6 +200,14 @@ class Welcome(Message, frozen=True, kw_only=True, omit_defaults=False, tag="welc
     receive: ReceiveSections
     slots: list[Slot]
     chat: list[ChatMessage]
+    request: str | UnsetType = UNSET
+
+
+class Checking(Message, frozen=True, kw_only=True, omit_defaults=False, tag="checking"):
+    """The pre-call test may begin, and is over after `time` seconds: offer, ping, leave."""
+
+    time: float
+    ice_servers: list[IceServer]
     request: str | UnsetType = UNSET
 
 
@@ -353,6 +367,7 @@ class Goodbye(Message, frozen=True, kw_only=True, omit_defaults=False, tag="good
 
 ServerMessage = (
     Welcome
+    | Checking
     | SdpAnswer
     | Renegotiate
     | Slots

@@ -51,12 +51,14 @@ class Standing(Enum):
     """What a socket is to the conference."""
 
     STRANGER = auto()  # its first message is awaited
+    CHECKING = auto()  # it tries its way to us, and is in no room
     MEMBER = auto()  # it belongs to a session
     DISMISSED = auto()  # it is being closed; what it still says does nothing
 
 
 ACCEPTS: Mapping[Standing, frozenset[type[m.Request]]] = {
-    Standing.STRANGER: frozenset({m.Join, m.Resume}),
+    Standing.STRANGER: frozenset({m.Join, m.Resume, m.Check}),
+    Standing.CHECKING: frozenset({m.Offer, m.Ping, m.Leave}),
     Standing.MEMBER: frozenset(
         {m.Offer, m.Subscribe, m.Unsubscribe, m.Mute, m.Unmute, m.Chat, m.Leave, m.Ping},
     ),
@@ -76,6 +78,18 @@ class Socket:
     strikes: Strikes
     standing: Standing = Standing.STRANGER
     session: ParticipantId | None = None
+    check: PeerId | None = None  # the peer of its pre-call test
+
+
+@dataclass(slots=True)
+class Check:
+    """One pre-call test that runs. `deadline` is when it is over at the latest; `asking` is the offer in flight."""
+
+    peer: PeerId
+    socket: SocketId
+    deadline: float
+    offers: int = 0
+    asking: m.Offer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.client(number).says(m.Join(token=self.stage.token(identity, room)))
         self.learn()
 
+    @rule(number=integers(0, 11))
+    def check(self, number: int) -> None:
+        self.client(number).says(m.Check(token=self.stage.token("a", "one")))
+
     @rule(number=integers(0, 11), whose=integers(0, 11))
     def resume(self, number: int, whose: int) -> None:
         self.client(number).says(m.Resume(resume_token=self.client(whose).resume_token or "x"))
@@ -113,6 +117,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(conference.strangers) == {
             id for id, socket in conference.sockets.items() if socket.standing is Standing.STRANGER
         }
+        for peer, check in conference.checks.items():
+            assert conference.sockets[check.socket].check == peer
+        for socket in conference.sockets.values():
+            assert socket.standing is not Standing.CHECKING or socket.check in conference.checks
         for id, session in conference.sessions.items():
             assert conference.rooms.participant(id).id == id
             assert set(session.published.values()) == set(conference.rooms.participant(id).tracks)
@@ -139,7 +147,14 @@ class AnyOrder(RuleBasedStateMachine):
             client.vanishes()
         self.stage.passes(60.0)
         conference = self.stage.conference
-        for left in (conference.sessions, conference.sockets, conference.peers, conference.resumable, conference.rooms):
+        for left in (
+            conference.sessions,
+            conference.sockets,
+            conference.peers,
+            conference.resumable,
+            conference.rooms,
+            conference.checks,
+        ):
             assert len(left) == 0
 
 
