@@ -67,7 +67,7 @@ def set_permissions(
     chat: bool | None = None,
     admin: bool | None = None,
 ) -> None:
-    """Change what a member may do, at once; None leaves a permission as it is. Raises Refused: `unknown_participant`."""
+    """Change what a member may do, at once; None leaves it as it is. Raises Refused: `unknown_participant`."""
     raise NotImplementedError
 
 
