@@ -23,6 +23,7 @@ class Counters:
         "packets_forwarded",
         "packets_received",
         "packets_repaired",
+        "paths_moved",
         "resends",
         "resends_refused",
         "send_failures",
@@ -48,6 +49,7 @@ class Counters:
     nacks_received: int
     nacks_sent: int
     packets_repaired: int
+    paths_moved: int
     resends: int
     resends_refused: int
 

@@ -1,4 +1,4 @@
-"""Whose datagram is it? Nothing is believed of an address until a connectivity check from it was authentic."""
+"""Whose datagram is it? Nothing is believed of an address until something from it was authentic."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from . import stun
 from .counters import Counters
+from .ice_lite import ufrag_of
 from .peer import Peer
 from .transport import Path
 from .udp import Address, UdpSocket
 
 # No SRTP or DTLS packet of a browser is larger, and libsrtp takes none that is.
 MAX_DATAGRAM_BYTES = 1500
+# SRTP packets of unknown addresses that are tried against the keys of a peer. More notices a moved client sooner
+# under a flood, fewer cost less in it.
+_STRAYS_PER_SECOND = 200
 
 
 class Demux:
@@ -23,6 +27,8 @@ class Demux:
         self._on_first_check = on_first_check
         self._ufrags: dict[str, Peer] = {}
         self._routes: dict[UdpSocket, dict[Address, Peer]] = {}
+        self._stray_tokens = float(_STRAYS_PER_SECOND)
+        self._stray_at = clock()
 
     def register(self, peer: Peer) -> None:
         """Answer checks for the newest ICE credentials of `peer` too."""
@@ -53,8 +59,14 @@ class Demux:
         if 127 < first < 192:
             peer = self._routes_of(socket).get(address)
             if peer is not None:
-                peer.receive(datagram, self._clock())
-            else:
+                now = self._clock()
+                if peer.receive(datagram, now):
+                    transport = peer.transport
+                    if address == transport.address:
+                        transport.ice.selected_heard = now
+                    else:
+                        transport.heard_elsewhere(Path(socket, address), now)
+            elif not self._is_moved_client(socket, datagram, address):
                 counters.dropped["unknown_address"] += 1
         elif first < 4:
             self._on_stun(socket, datagram, address)
@@ -80,7 +92,10 @@ class Demux:
         except stun.StunError:
             dropped["stun_malformed"] += 1
             return
-        peer = self._ufrags.get(check.username.partition(":")[0]) if check.is_request else None
+        if not check.is_request:
+            self._on_response(socket, check, address)
+            return
+        peer = self._ufrags.get(check.username.partition(":")[0])
         if peer is None:
             dropped["stun_unknown_ufrag"] += 1
             return
@@ -91,3 +106,30 @@ class Demux:
         if not peer.checked:
             peer.checked = True
             self._on_first_check(peer)
+
+    def _on_response(self, socket: UdpSocket, response: stun.Binding, address: Address) -> None:
+        peer = self._ufrags.get(ufrag_of(response.transaction_id))
+        if peer is not None and peer.transport.handle_response(response, Path(socket, address), self._clock()):
+            self._routes_of(socket)[address] = peer
+        else:
+            self._counters.dropped["stun_unexpected_response"] += 1
+
+    def _is_moved_client(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+        """Whether an SRTP packet from an unknown address is a client's whose NAT has given it another one.
+
+        Its keys say so: what they authenticate is taken, and makes us check the address. Firefox's next check of its
+        own might be five seconds away. Trying costs a decryption, so strangers get few tries.
+        """
+        now = self._clock()
+        self._stray_tokens = min(_STRAYS_PER_SECOND, self._stray_tokens + (now - self._stray_at) * _STRAYS_PER_SECOND)
+        self._stray_at = now
+        if self._stray_tokens < 1 or len(datagram) < 12:
+            return False
+        self._stray_tokens -= 1
+        for peer in set(self._ufrags.values()):
+            if peer.has_heard(datagram):
+                if peer.receive(datagram, now):
+                    peer.transport.heard_elsewhere(Path(socket, address), now)
+                    return True
+                return False
+        return False

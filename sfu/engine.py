@@ -19,7 +19,7 @@ from .answer import Candidate, build_answer, candidate_priority
 from .counters import Counters
 from .demux import Demux
 from .dtls import Certificate
-from .ice_lite import Credentials
+from .ice_lite import Credentials, new_credentials
 from .media_plane import (
     Answer,
     Kind,
@@ -174,7 +174,7 @@ class Engine:
         if connection is None:
             connection = self._connect(member, offer)
         elif offer.ice_ufrag != member.remote_ufrag:
-            connection.transport.ice.restart(self._credentials())
+            connection.transport.ice.restart(new_credentials(self._random_bits), _remote(offer))
             self._demux.register(connection)
         member.remote_ufrag = offer.ice_ufrag
         wanted = {track.mid: track.track for track in tracks}
@@ -248,10 +248,6 @@ class Engine:
         except KeyError:
             raise MediaError("unknown_peer", f"There is no media peer {peer}.") from None
 
-    def _credentials(self) -> Credentials:
-        # RFC 8445 section 5.3 asks for 24 bits in the ufrag and 128 in the password; hex digits are ice-chars.
-        return Credentials(f"{self._random_bits(48):012x}", f"{self._random_bits(128):032x}")
-
     def _candidates(self) -> list[Candidate]:
         """All our addresses, in the order they were given; loopback is of use to one machine only, so it is last."""
         ordered = sorted(self._sockets, key=lambda s: s.local.host.startswith("127.") or s.local.host == "::1")
@@ -263,13 +259,15 @@ class Engine:
     def _connect(self, member: Member, offer: Offer) -> Peer:
         now = self._clock()
         transport = PeerTransport(
-            self._credentials(),
+            new_credentials(self._random_bits),
+            _remote(offer),
             offer.fingerprints,
             self._certificate,
             self.counters,
             self._dirty,
             lambda state, reason: self._on_state(member, state, reason),
             now,
+            self._random_bits,
         )
         pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots)
         peer = Peer(member.id, member.room, transport, pool, self._random_bits(31) + 1, self.counters, self._wall)
@@ -343,6 +341,7 @@ class Engine:
         for peer in peers:
             peer.repair(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
+            peer.transport.repeat_checks(now)
             for peer in peers:
                 peer.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:
@@ -369,3 +368,7 @@ class Engine:
             if speakers != self._speakers.get(room, ()):
                 self._speakers[room] = speakers
                 self._emit(SpeakersChanged(room, tuple((TrackId(track), level) for track, level in speakers)))
+
+
+def _remote(offer: Offer) -> Credentials:
+    return Credentials(offer.ice_ufrag, offer.ice_pwd)

@@ -119,18 +119,22 @@ class Peer:
 
     # ------------------------------------------------------------------------------------------- packets in
 
-    def receive(self, datagram: bytes, now: float) -> None:
-        """Take an SRTP or SRTCP packet (at least two bytes) from a path that was believed."""
+    def has_heard(self, datagram: bytes) -> bool:
+        """Whether an SRTP or SRTCP packet (at least 12 bytes) names a source that was authentic here before."""
+        return (datagram[4:8] if rtp.is_rtcp(datagram) else datagram[8:12]) in self._heard
+
+    def receive(self, datagram: bytes, now: float) -> bool:
+        """Take an SRTP or SRTCP packet (at least two bytes). True if it was authentic."""
         srtp = self.transport.srtp
         dropped = self._counters.dropped
         if srtp is None:
             dropped["before_keys"] += 1
-            return
+            return False
         is_rtcp = rtp.is_rtcp(datagram)
         ssrc = datagram[4:8] if is_rtcp else datagram[8:12]
         if ssrc not in self._heard and len(self._heard) >= _MAX_HEARD:
             dropped["too_many_ssrcs"] += 1
-            return
+            return False
         try:
             if is_rtcp:
                 plain = srtp.unprotect_rtcp(datagram)
@@ -147,10 +151,12 @@ class Peer:
             dropped["srtp_unauthentic_or_replayed"] += 1
         except rtp.RtpError:
             dropped["rtp_malformed"] += 1
+            return False
         except rtcp.RtcpError:
             dropped["rtcp_malformed"] += 1
 
     def _receive_rtp(self, packet: Packet, now: float) -> None:
+        return True
         number = packet.extensions.get(self.transport_cc_id)
         if number is not None and len(number) == 2:
             self.feedback.received(number[0] << 8 | number[1], now)
@@ -190,6 +196,7 @@ class Peer:
         if len(self._sources) >= _MAX_SOURCES:
             return None
         mid = packet.extensions.get(self.mid_id)
+            primary_at=primary_at,
         if mid is not None:
             candidates = [p for p in self.published.values() if p.mid.encode() == mid]
         else:

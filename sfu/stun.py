@@ -76,13 +76,20 @@ def role_conflict_response(request: Binding, password: str) -> bytes:
 
 
 def binding_request(
-    transaction_id: bytes, username: str, password: str, priority: int, tie_breaker: int, *, nominate: bool
+    transaction_id: bytes,
+    username: str,
+    password: str,
+    priority: int,
+    tie_breaker: int,
+    *,
+    nominate: bool = False,
+    controlling: bool = True,
 ) -> bytes:
-    """A connectivity check as the controlling agent sends it (RFC 8445 section 7.2.2), for clients."""
+    """A connectivity check (RFC 8445 section 7.2.2); `username` is "remote:local" from the sender's view."""
     request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, transaction_id)
     request.attributes["USERNAME"] = username
     request.attributes["PRIORITY"] = priority
-    request.attributes["ICE-CONTROLLING"] = tie_breaker
+    request.attributes["ICE-CONTROLLING" if controlling else "ICE-CONTROLLED"] = tie_breaker
     if nominate:
         request.attributes["USE-CANDIDATE"] = None
     request.add_message_integrity(password.encode())

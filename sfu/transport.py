@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import stun
 from .counters import Counters
 from .dtls import Certificate, DtlsEndpoint, DtlsError
-from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite
+from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite, RandomBits
 from .media_plane import PeerState
 from .srtp import Session, SrtpError
 from .udp import Address, UdpSocket
@@ -37,14 +37,16 @@ class PeerTransport:
     def __init__(
         self,
         credentials: Credentials,
+        remote: Credentials,
         fingerprints: Sequence[tuple[str, str]],
         certificate: Certificate,
         counters: Counters,
         dirty: list[PeerTransport],
         on_state: Callable[[PeerState, str], None],
+        random_bits: RandomBits,
         now: float,
     ) -> None:
-        self.ice: IceLite[Path] = IceLite(credentials, now)
+        self.ice: IceLite[Path] = IceLite(credentials, remote, random_bits, now)
         self.fingerprints = tuple(fingerprints)
         self.state: PeerState = "new"
         self.srtp: Session | None = None
@@ -66,6 +68,8 @@ class PeerTransport:
         path.socket.send(verdict.response, path.address)
         if not verdict.authentic:
             return False
+        if verdict.check is not None:
+            path.socket.send(verdict.check, path.address)
         self._counters.checks_answered += 1
         self._path = self.ice.selected or path
         self.paths.pop(path, None)
@@ -75,6 +79,33 @@ class PeerTransport:
         if self.state == "disconnected":
             self._set_state("connected", "connectivity checks arrive again")
         return True
+
+    def handle_response(self, response: stun.Binding, path: Path, now: float) -> bool:
+        """An answer to a check of ours. True if it is authentic: `path` may be believed, and media goes there."""
+        if not self.ice.handle_response(response, path, now):
+            return False
+        if path != self._path:
+            log.info("media moves to another address of the same client")
+            self._counters.paths_moved += 1
+        self._path = path
+        self.paths[path] = None
+        return True
+
+    @property
+    def address(self) -> Address:
+        """Where media goes to; None before the first check."""
+        return self._path.address if self._path is not None else None
+
+    def heard_elsewhere(self, path: Path, now: float) -> None:
+        """An authentic SRTP packet arrived on a path that is not the one in use, and need not be known."""
+        check = self.ice.consider(path, now)
+        if check is not None:
+            path.socket.send(check, path.address)
+
+    def repeat_checks(self, now: float) -> None:
+        """Send again what the client has not answered."""
+        for path, datagram in self.ice.due(now):
+            path.socket.send(datagram, path.address)
 
     def check_liveness(self, now: float) -> None:
         """Notice a peer that fell silent (RFC 7675: consent is what its checks renew)."""
@@ -106,6 +137,7 @@ class PeerTransport:
             return
         self._counters.handshakes_succeeded += 1
         self.srtp = Session(keys)
+        self.ice.proven = True
         self._set_state("connected", f"DTLS done, {keys.profile}")
 
     def _send_dtls(self, datagram: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, cast
 
 import pytest
@@ -32,6 +33,9 @@ class Socket:
         self.sent.append((datagram, address))
 
 
+THEIRS = Credentials("theirs", "their-password")
+
+
 class World:
     def __init__(self) -> None:
         self.counters, self.clock = Counters(), FakeClock()
@@ -43,11 +47,19 @@ class World:
     def peer(self, name: str) -> Peer:
         """A peer whose ufrag is its name and whose password is its name four times."""
         transport = PeerTransport(
-            Credentials(name, 4 * name), (), CERTIFICATE, self.counters, [], lambda *_: None, self.clock()
+            Credentials(name, 4 * name),
+            THEIRS,
+            (),
+            CERTIFICATE,
+            self.counters,
+            [],
+            lambda *_: None,
+            random.Random(1).getrandbits,
+            self.clock(),
         )
         peer = Peer(name, "room", transport, SlotPool({}), 1, self.counters, float)  # type: ignore[arg-type]
         transport.handle_dtls = lambda datagram: self.heard.append((name, datagram))  # type: ignore[method-assign]
-        peer.receive = lambda datagram, now: self.heard.append((name, datagram))  # type: ignore[method-assign]
+        peer.receive = lambda datagram, now: not self.heard.append((name, datagram))  # type: ignore[func-returns-value]  # type: ignore[method-assign]
         self.demux.register(peer)
         return peer
 
@@ -141,7 +153,7 @@ def test_after_a_restart_both_names_are_answered_until_the_new_one_is_nominated(
     world = World()
     ann = world.peer("ann")
     world.arrive(check("ann"))
-    ann.transport.ice.restart(Credentials("new", "newnewnewnew"))
+    ann.transport.ice.restart(Credentials("new", "newnewnewnew"), THEIRS)
     world.demux.register(ann)
     world.arrive(check("ann"))
     world.arrive(check("new"))
@@ -174,3 +186,34 @@ def test_many_tries_do_not_push_out_the_path_in_use() -> None:
     for port in range(2 * _MAX_PATHS):
         world.arrive(check("ann"), ("192.0.2.7", port))
     assert Path(cast(UdpSocket, world.socket), HERE) in ann.transport.paths
+
+
+def test_a_client_whose_nat_gave_it_another_address_is_checked_there_and_followed() -> None:
+    world = World()
+    ann = world.peer("0a0a0a0a0a0a")
+    world.arrive(check("0a0a0a0a0a0a"))
+    ann.transport.ice.proven = True
+    ann.has_heard = lambda datagram: datagram is RTP  # type: ignore[method-assign]
+    world.socket.sent.clear()
+    world.clock.advance(1)
+    world.arrive(RTP, ("192.0.2.77", 5000))
+    assert world.heard == [("0a0a0a0a0a0a", RTP)]
+    [(own, address)] = world.socket.sent
+    assert (address, ann.transport.address) == (("192.0.2.77", 5000), HERE)
+    answer = stun.success_response(stun.parse(own), ("192.0.2.1", 1), THEIRS.password)
+    world.arrive(answer, ("192.0.2.66", 6000))
+    assert ann.transport.address == HERE
+    world.arrive(answer, ("192.0.2.77", 5000))
+    assert ann.transport.address == ("192.0.2.77", 5000)
+    assert world.dropped == {"stun_unexpected_response": 1}
+
+
+def test_strangers_are_tried_against_nobodys_keys_beyond_a_rate() -> None:
+    world = World()
+    ann = world.peer("ann")
+    tried: list[bytes] = []
+    ann.has_heard = lambda datagram: bool(tried.append(datagram))  # type: ignore[method-assign,func-returns-value]
+    for _ in range(1000):
+        world.arrive(RTP, ("192.0.2.77", 5000))
+    assert len(tried) == 200
+    assert world.dropped == {"unknown_address": 1000}

@@ -26,6 +26,10 @@ CERTIFICATE = Certificate()
 OURS, THEIRS = bytes(range(28)), bytes(range(60, 88))
 
 
+def _bits(count: int) -> int:
+    return (1 << count) - 1
+
+
 class Connected:
     """A connected peer that publishes a camera (SSRC 1, RTX 2) and a microphone (3), has a slot, and its far end."""
 
@@ -35,7 +39,9 @@ class Connected:
         self.socket = Socket()
         self.demux = Demux(self.counters, lambda: self.now, lambda peer: None)
         credentials = Credentials("ann", "p" * 32)
-        transport = PeerTransport(credentials, (), CERTIFICATE, self.counters, [], lambda *_: None, self.now)
+        transport = PeerTransport(
+            credentials, credentials, (), CERTIFICATE, self.counters, [], lambda *_: None, _bits, self.now
+        )
         transport.srtp = Session(Keys(GCM, OURS, THEIRS))
         transport.state = "connected"
         self.peer = Peer("ann", "room", transport, SlotPool({}), 9, self.counters, float)  # type: ignore[arg-type]

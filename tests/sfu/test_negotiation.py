@@ -21,10 +21,11 @@ from .media import GCM
 from .offers import NAMES, answer_to, offer_of
 
 CERTIFICATE = Certificate()
+OURS, THEIRS = Credentials("u", "p"), Credentials("v", "q")
 
 
 def peer_of(most: int = 32) -> Peer:
-    transport = PeerTransport(Credentials("u", "p"), (), CERTIFICATE, Counters(), [], lambda *_: None, 0.0)
+    transport = PeerTransport(OURS, THEIRS, (), CERTIFICATE, Counters(), [], lambda *_: None, bits(), 0.0)
     pool: SlotPool = SlotPool({"audio": most, "video": most})  # type: ignore[type-arg]
     return Peer("ann", "room", transport, pool, 9, Counters(), float)  # type: ignore[arg-type]
 
