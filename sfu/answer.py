@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from .codecs import CodecKey, Role, answered_extensions, answered_feedback, answered_parameters, is_forwarded
+from .codecs import OPUS, CodecKey, Role, answered_extensions, answered_feedback, answered_parameters, is_forwarded
 from .sdp import Codec, Offer, Section
 
 CandidateKind = Literal["host", "srflx", "prflx", "relay"]
@@ -65,7 +65,7 @@ def negotiate(section: Section, allowed: Collection[CodecKey] | None, role: Role
         return Negotiated()
     codecs = tuple(
         replace(
-            codec,
+            _without_strange_red(codec),
             feedback=answered_feedback(section.kind, role, codec.feedback, rtx=codec.rtx_payload_type is not None),
         )
         for codec in section.codecs
@@ -77,6 +77,14 @@ def negotiate(section: Section, allowed: Collection[CodecKey] | None, role: Role
 def _distinct_from_rtcp(codec: Codec) -> bool:
     # RFC 5761 §4: "payload types in the range 64-95 MUST NOT be used" where RTP and RTCP share a port.
     return not any(pt is not None and 64 <= pt <= 95 for pt in (codec.payload_type, codec.rtx_payload_type))
+
+
+def _without_strange_red(codec: Codec) -> Codec:
+    # Of redundancy only Opus's is forwarded; without it the codec itself still is.
+    pt = codec.red_payload_type
+    if pt is not None and (codec.name != OPUS.name or 64 <= pt <= 95):
+        return replace(codec, red_payload_type=None, red_preferred=False)
+    return codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +237,7 @@ def _rejected(section: Section) -> Iterator[str]:
 
 
 def _head(plan: SectionPlan, candidates: Sequence[Candidate]) -> Iterator[str]:
-    formats = [codec.payload_type for codec in plan.codecs]
+    formats = [payload_type for codec in plan.codecs for payload_type in _in_order(codec)]
     formats += [codec.rtx_payload_type for codec in plan.codecs if codec.rtx_payload_type is not None]
     # The default destination: what most clients could reach, so IPv4 where there is any (RFC 8445 §5.1.4).
     by_default = sorted(candidates, key=lambda c: (_family(c.address) == "IP6", -c.priority))
@@ -255,6 +263,13 @@ def _body(plan: SectionPlan, offer: Offer, start_bitrate_kbps: int | None) -> It
         yield from _stream(plan.stream, plan.stream.rtx_ssrc if with_rtx else None)
 
 
+def _in_order(codec: Codec) -> list[int]:
+    if codec.red_payload_type is None:
+        return [codec.payload_type]
+    both = [codec.red_payload_type, codec.payload_type]
+    return both if codec.red_preferred else both[::-1]
+
+
 def _codec(codec: Codec, start_bitrate_kbps: int | None) -> Iterator[str]:
     channels = f"/{codec.channels}" if codec.channels > 1 else ""
     yield f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}"
@@ -268,6 +283,9 @@ def _codec(codec: Codec, start_bitrate_kbps: int | None) -> Iterator[str]:
     if codec.rtx_payload_type is not None:
         yield f"a=rtpmap:{codec.rtx_payload_type} rtx/{codec.clock_rate}"
         yield f"a=fmtp:{codec.rtx_payload_type} apt={codec.payload_type}"
+    if codec.red_payload_type is not None:
+        yield f"a=rtpmap:{codec.red_payload_type} red/{codec.clock_rate}{channels}"
+        yield f"a=fmtp:{codec.red_payload_type} {codec.payload_type}/{codec.payload_type}"
 
 
 def _stream(stream: SlotStream, rtx_ssrc: int | None) -> Iterator[str]:

@@ -178,8 +178,9 @@ class Engine:
             self._demux.register(connection)
         member.remote_ufrag = offer.ice_ufrag
         wanted = {track.mid: track.track for track in tracks}
+        dtx = {track.mid for track in tracks if track.dtx}
         allowed = decodable_by_all(self._board.roommates(member))
-        outcome = self._negotiation.apply(connection, offer, wanted, allowed, self._clock())
+        outcome = self._negotiation.apply(connection, offer, wanted, allowed, self._clock(), dtx)
         for published in outcome.ended:
             self._board.end(published.id)
         for published in outcome.started:
@@ -266,8 +267,8 @@ class Engine:
             self.counters,
             self._dirty,
             lambda state, reason: self._on_state(member, state, reason),
-            now,
             self._random_bits,
+            now,
         )
         pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots)
         peer = Peer(member.id, member.room, transport, pool, self._random_bits(31) + 1, self.counters, self._wall)
@@ -340,8 +341,8 @@ class Engine:
         peers = [member.peer for member in self._members.values() if member.peer is not None]
         for peer in peers:
             peer.repair(now)
-        if self._ticks % _FEEDBACK_TICKS == 0:
             peer.transport.repeat_checks(now)
+        if self._ticks % _FEEDBACK_TICKS == 0:
             for peer in peers:
                 peer.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:

@@ -14,6 +14,7 @@ from .loss import LossRepair
 from .outbound import HeaderExtensions, OutboundStream, PayloadTypes
 from .packet_ring import PacketRing, Stored
 from .payloads import starts_keyframe
+from .red import relabel
 from .reports import Reception
 from .rtp import Packet, pack_fixed_header
 from .sequence import FIRST_CYCLE, extend
@@ -28,7 +29,7 @@ _MAX_JUMP = 1024
 
 
 class _Group:
-    """Receivers whose packets differ only in SSRC, numbers and key: the rest of the header is made once for all."""
+    """Receivers whose packets differ only in SSRC, numbers and key: the rest is made once for all of them."""
 
     __slots__ = ("extensions", "payload_types", "streams")
 
@@ -36,6 +37,13 @@ class _Group:
         self.payload_types = payload_types
         self.extensions = extensions
         self.streams: list[OutboundStream] = []
+
+    def redundant(self, payload: bytes, primary_at: int) -> tuple[int, bytes]:
+        """The payload type and payload under which these receivers take redundant audio, or only its newest block."""
+        media, _, red = self.payload_types
+        if red is None:
+            return media, payload[primary_at:]
+        return red, payload if payload[0] & 0x7F == media else relabel(payload, media)
 
 
 class InboundTrack:
@@ -142,10 +150,20 @@ class InboundTrack:
 
     # ------------------------------------------------------------------------------------------- packets
 
-    def receive(self, packet: Packet, level: int, orientation: int, now: float, *, repaired: bool = False) -> bool:
+    def receive(
+        self,
+        packet: Packet,
+        level: int,
+        orientation: int,
+        now: float,
+        *,
+        repaired: bool = False,
+        primary_at: int = 0,
+    ) -> bool:
         """Take one packet, first-hand or repaired, and forward it. False if it is a duplicate or far too late.
 
-        `level` and `orientation` are header extension bytes or -1.
+        `level` and `orientation` are header extension bytes or -1; `primary_at` is where the primary block begins if
+        the payload is redundant audio, else 0.
         """
         highest = self._highest
         number = extend(packet.sequence, highest)
@@ -164,7 +182,7 @@ class InboundTrack:
         else:
             self.loss.arrived(number)
         timestamp, payload = packet.timestamp, packet.payload
-        if not self.ring.store(Stored(number, packet.marker, timestamp, level, orientation, payload)):
+        if not self.ring.store(Stored(number, packet.marker, timestamp, level, orientation, payload, primary_at)):
             return False
         self.reception.packet(number, timestamp, now)
         if level >= 0:
@@ -181,17 +199,30 @@ class InboundTrack:
         if startable and self._waiting:
             for stream in list(self._waiting):
                 self._start(stream, number, timestamp, now)
-        self.fan_out(number, packet.marker, timestamp, level, orientation, payload)
+        self.fan_out(number, packet.marker, timestamp, level, orientation, payload, primary_at)
         return True
 
-    def fan_out(self, number: int, marker: int, timestamp: int, level: int, orientation: int, payload: bytes) -> None:
+    def fan_out(
+        self,
+        number: int,
+        marker: int,
+        timestamp: int,
+        level: int,
+        orientation: int,
+        received: bytes,
+        primary_at: int = 0,
+    ) -> None:
         """Write, encrypt and queue one packet for every running stream."""
         pack = pack_fixed_header
-        size = len(payload)
+        payload, size = received, len(received)
         for group in self._groups.values():
             extensions = group.extensions.block(level, orientation)
             first = 0x90 if extensions else 0x80
-            second = marker | group.payload_types.media
+            payload_type = group.payload_types.media
+            if primary_at:
+                payload_type, payload = group.redundant(received, primary_at)
+                size = len(payload)
+            second = marker | payload_type
             for stream in group.streams:
                 out = number + stream.number_offset
                 if out == stream.next_number:

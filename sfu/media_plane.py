@@ -27,10 +27,14 @@ class MediaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PublishedTrack:
-    """The client's word that the section `mid` of its offer carries the track the control plane calls `track`."""
+    """The client's word that the section `mid` of its offer carries the track the control plane calls `track`.
+
+    `dtx` asks an Opus encoder to send next to nothing while there is nothing to hear.
+    """
 
     mid: str
     track: TrackId
+    dtx: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .answer import Negotiated, SectionPlan, negotiate
 from .codecs import AUDIO_LEVEL, OPUS, VIDEO_ORIENTATION, VP8, CodecKey
@@ -42,8 +42,13 @@ class Negotiation:
         tracks: Mapping[str, TrackId],
         allowed: Collection[CodecKey] | None,
         now: float,
+        dtx: Collection[str] = (),
     ) -> Outcome:
-        """Change `peer` as `offer` says. `tracks` maps the mids that publish; `allowed` is what the room decodes."""
+        """Change `peer` as `offer` says.
+
+        `tracks` maps the mids that publish, and those in `dtx` want silence not to be sent; `allowed` is what the room
+        decodes.
+        """
         outcome = Outcome()
         for mid, track_id in tracks.items():
             if next(first for first, other in tracks.items() if other == track_id) != mid:
@@ -59,7 +64,7 @@ class Negotiation:
                 plan = SectionPlan.inactive(section)
             else:
                 plan = SectionPlan.reject(section)
-            outcome.plans.append(plan)
+            outcome.plans.append(_with_dtx(plan) if section.mid in dtx else plan)
         for mid in [mid for mid in peer.published if mid not in {accepted.mid for accepted in outcome.accepted}]:
             self._end(peer, mid, outcome)
         for mid in tracks.keys() - {accepted.mid for accepted in outcome.accepted} - outcome.rejected.keys():
@@ -93,6 +98,9 @@ class Negotiation:
         published.formats = {codec.payload_type: codec.key for codec in agreed.codecs}
         published.rtx_formats = {
             codec.rtx_payload_type: codec.payload_type for codec in agreed.codecs if codec.rtx_payload_type is not None
+        }
+        published.red_formats = {
+            codec.red_payload_type: codec.payload_type for codec in agreed.codecs if codec.red_payload_type is not None
         }
         if published.track.codec not in published.formats.values():
             # RFC 9429 section 5.2.1: the first format is the preferred one, and what browsers send.
@@ -149,11 +157,18 @@ class Negotiation:
             outcome.ended.append(ended)
 
 
+def _with_dtx(plan: SectionPlan) -> SectionPlan:
+    # RFC 7587 section 6.1: usedtx "specifies if the decoder prefers the use of DTX", so it is for our answer to say.
+    asked = [replace(codec, parameters={**codec.parameters, "usedtx": "1"}) for codec in plan.codecs]
+    return replace(plan, codecs=tuple(asked))
+
+
 def describe(stream: OutboundStream, agreed: Negotiated) -> None:
     """Tell a stream how its receiver calls codecs and header extensions."""
     # The first payload type of a codec is the receiver's preferred one.
     stream.codecs = {
-        codec.key: PayloadTypes(codec.payload_type, codec.rtx_payload_type) for codec in reversed(agreed.codecs)
+        codec.key: PayloadTypes(codec.payload_type, codec.rtx_payload_type, codec.red_payload_type)
+        for codec in reversed(agreed.codecs)
     }
     stream.extensions = HeaderExtensions(
         agreed.extensions.get(AUDIO_LEVEL, 0), agreed.extensions.get(VIDEO_ORIENTATION, 0)

@@ -37,10 +37,11 @@ _LOOKUP_COST = 1 / 16
 
 
 class PayloadTypes(NamedTuple):
-    """What one receiver calls a codec: its payload type and the one of its retransmissions."""
+    """What one receiver calls a codec: its payload type, and those of its retransmissions and its redundancy."""
 
     media: int
     rtx: int | None
+    red: int | None = None
 
 
 class HeaderExtensions:
@@ -244,7 +245,7 @@ class OutboundStream:
             )
             + extensions
         )
-        payload = (number & 0xFFFF).to_bytes(2, "big") + stored.payload
+        payload = (number & 0xFFFF).to_bytes(2, "big") + stored.payload[stored.primary_at :]
         if self.seal is not None:
             datagram = header + self.seal((self.rtx_iv_base ^ rtx_number).to_bytes(12, "big"), payload, header)
         else:

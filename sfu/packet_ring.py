@@ -14,6 +14,7 @@ class Stored(NamedTuple):
     level: int  # audio level byte, or -1
     orientation: int  # video orientation byte, or -1
     payload: bytes
+    primary_at: int = 0  # where the primary block of a redundant payload (RFC 2198) begins; 0 if it is not redundant
 
 
 class PacketRing:

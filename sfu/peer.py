@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from . import rtcp, rtp
+from . import red, rtcp, rtp
 from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION, CodecKey
 from .counters import Counters
 from .inbound import InboundTrack
@@ -39,6 +39,8 @@ class Published:
     formats: Mapping[int, CodecKey] = field(default_factory=dict)
     rtx_formats: Mapping[int, int] = field(default_factory=dict)
     """RTX payload type -> payload type of what it repeats."""
+    red_formats: Mapping[int, int] = field(default_factory=dict)
+    """Payload type of redundancy -> payload type of its blocks."""
     level_id: int = 0
     orientation_id: int = 0
 
@@ -149,14 +151,14 @@ class Peer:
                 self._receive_rtp(rtp.parse(plain), now)
         except SrtpError:
             dropped["srtp_unauthentic_or_replayed"] += 1
+            return False
         except rtp.RtpError:
             dropped["rtp_malformed"] += 1
-            return False
         except rtcp.RtcpError:
             dropped["rtcp_malformed"] += 1
+        return True
 
     def _receive_rtp(self, packet: Packet, now: float) -> None:
-        return True
         number = packet.extensions.get(self.transport_cc_id)
         if number is not None and len(number) == 2:
             self.feedback.received(number[0] << 8 | number[1], now)
@@ -170,7 +172,16 @@ class Peer:
             if restored is None:
                 return
             packet = restored
-        codec = published.formats.get(packet.payload_type)
+        payload_type = packet.payload_type
+        primary_at = 0
+        if payload_type in published.red_formats:
+            payload_type = published.red_formats[payload_type]
+            try:
+                primary_at = red.primary_at(packet.payload, payload_type)
+            except red.RedError:
+                self._counters.dropped["red_malformed"] += 1
+                return
+        codec = published.formats.get(payload_type)
         if codec is None:
             self._counters.dropped["unknown_payload_type"] += 1
             return
@@ -185,6 +196,7 @@ class Peer:
             orientation[0] if orientation else -1,
             now,
             repaired=source.repairs,
+            primary_at=primary_at,
         )
         if not fresh:
             self._counters.dropped["duplicate_or_late"] += 1
@@ -196,11 +208,14 @@ class Peer:
         if len(self._sources) >= _MAX_SOURCES:
             return None
         mid = packet.extensions.get(self.mid_id)
-            primary_at=primary_at,
         if mid is not None:
             candidates = [p for p in self.published.values() if p.mid.encode() == mid]
         else:
-            candidates = [p for p in self.published.values() if packet.payload_type in p.formats]
+            candidates = [
+                p
+                for p in self.published.values()
+                if packet.payload_type in p.formats or packet.payload_type in p.red_formats
+            ]
         if len(candidates) != 1:
             return None
         published = candidates[0]

@@ -6,7 +6,7 @@ Only what an answer or the media path needs is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -31,6 +31,10 @@ class Codec:
     feedback: frozenset[str] = frozenset()
     """Such as `"nack"`, `"nack pli"`, `"ccm fir"`."""
     rtx_payload_type: int | None = None
+    red_payload_type: int | None = None
+    """Of redundancy (RFC 2198) whose blocks are all of this codec."""
+    red_preferred: bool = False
+    """Whether redundancy was named before the codec itself: what stands first is what a browser sends."""
 
     @property
     def key(self) -> CodecKey:
@@ -141,6 +145,7 @@ def _codecs(block: Block, payload_types: list[int]) -> tuple[Codec, ...]:
     for_all = feedback.get(None, set())
     codecs: dict[int, Codec] = {}
     rtx: dict[int, tuple[int, int]] = {}  # payload type of the codec -> that of its RTX, and its clock rate
+    red: dict[int, Codec] = {}  # payload type of the codec -> its redundancy
     for pt in payload_types:
         if pt not in maps:
             continue  # a static payload type (RFC 3551): none that we forward
@@ -151,8 +156,31 @@ def _codecs(block: Block, payload_types: list[int]) -> tuple[Codec, ...]:
                 rtx.setdefault(int(apt), (pt, clock_rate))
             continue
         own = frozenset(feedback.get(pt, set()) | for_all)
-        codecs[pt] = Codec(pt, name, clock_rate, channels, parameters.get(pt, {}), own)
-    return tuple(_with_rtx(codec, rtx.get(codec.payload_type)) for codec in codecs.values())
+        codec = Codec(pt, name, clock_rate, channels, parameters.get(pt, {}), own)
+        repeated = _repeated(codec)
+        if repeated is None:
+            codecs[pt] = codec
+        else:
+            red.setdefault(repeated, codec)
+    order = payload_types.index
+    return tuple(_with_red(_with_rtx(codec, rtx.get(pt)), red.get(pt), order) for pt, codec in codecs.items())
+
+
+def _repeated(codec: Codec) -> int | None:
+    """The payload type that all blocks of this redundancy have; None if it is no redundancy, or of several codecs."""
+    if codec.name != "red":
+        return None
+    # RFC 2198 section 5: "a=fmtp:121 0/5" lists the payload types of primary and older blocks.
+    blocks = next(iter(codec.parameters), "").split("/")
+    alike = len(blocks) > 1 and len(set(blocks)) == 1 and re.fullmatch(r"[0-9]{1,3}", blocks[0])
+    return int(blocks[0]) if alike else None
+
+
+def _with_red(codec: Codec, red: Codec | None, order: Callable[[int], int]) -> Codec:
+    if red is None or (red.clock_rate, red.channels) != (codec.clock_rate, codec.channels):
+        return codec
+    preferred = order(red.payload_type) < order(codec.payload_type)
+    return replace(codec, red_payload_type=red.payload_type, red_preferred=preferred)
 
 
 def _with_rtx(codec: Codec, rtx: tuple[int, int] | None) -> Codec:

@@ -73,6 +73,8 @@ class OfferedTrack(Model, frozen=True, kw_only=True):
     mid: Mid
     source: Source
     muted: bool = False
+    dtx: bool = False
+    """Send next to nothing while there is nothing to hear (discontinuous transmission, `usedtx` of RFC 7587)."""
 
 
 class Offer(Request, frozen=True, kw_only=True, tag="offer"):

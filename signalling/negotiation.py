@@ -72,6 +72,7 @@ def _answer(conference: Conference, session: Session, pending: PendingOffer) -> 
     session.offered = True
     known = conference.rooms.participant(session.id).tracks
     assigned: dict[str, tuple[TrackId, Source, bool]] = {}
+    dtx = {wish.mid for wish in pending.offer.tracks if wish.dtx}
     rejected: list[m.RejectedTrack] = []
     for wish in pending.offer.tracks:
         refusal = _refusal(conference, session, wish, len(assigned))
@@ -84,7 +85,7 @@ def _answer(conference: Conference, session: Session, pending: PendingOffer) -> 
         assigned[wish.mid] = (track, wish.source, wish.muted)
     session.in_flight = replace(pending, assigned=assigned, rejected=tuple(rejected))
     published = tuple(
-        media.PublishedTrack(mid=mid, track=media.TrackId(track)) for mid, (track, _, _) in assigned.items()
+        media.PublishedTrack(mid, media.TrackId(track), dtx=mid in dtx) for mid, (track, _, _) in assigned.items()
     )
     conference.do(AnswerOffer(peer, pending.offer.sdp, published))
 

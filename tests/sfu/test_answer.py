@@ -53,7 +53,7 @@ def test_every_recorded_offer_gets_an_answer_that_an_independent_parser_reads(na
         offered = {int(payload_type) for payload_type in section.formats}
         assert {codec.payloadType for codec in media.rtp.codecs} <= offered
         names = {codec.name for codec in media.rtp.codecs}
-        assert names <= {"opus", "VP8", "VP9", "H264", "AV1", "rtx"}
+        assert names <= {"opus", "red", "VP8", "VP9", "H264", "AV1", "rtx"}
         assert {extension.uri: extension.id for extension in media.rtp.headerExtensions}.items() <= (
             section.extensions.items()
         )
@@ -265,3 +265,19 @@ async def test_aiortc_accepts_our_answers_to_publishing_receiving_stopping_and_p
     finally:
         await connection.close()
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("order", ["111 63", "63 111"])
+def test_redundant_audio_is_answered_where_it_stood_and_with_the_blocks_that_it_has(order: str) -> None:
+    text = text_of("chromium_publish").replace(" 111 63 ", f" {order} ", 1)
+    lines = answer_to(parse_offer(text)).split("\r\n")
+    assert next(line for line in lines if line.startswith("m=audio")).endswith(f" {order}")
+    assert "a=rtpmap:63 red/48000/2" in lines
+    assert "a=fmtp:63 111/111" in lines
+
+
+def test_redundancy_whose_number_looks_like_rtcp_is_left_out_and_its_codec_is_not() -> None:
+    text = text_of("chromium_publish").replace(" 63 ", " 72 ").replace(":63 ", ":72 ")
+    audio = next(section for section in answer_to(parse_offer(text)).split("m=") if section.startswith("audio"))
+    assert "111" in audio
+    assert "red" not in audio

@@ -12,6 +12,7 @@ from sfu.dtls import Certificate
 from sfu.ice_lite import Credentials
 from sfu.media_plane import AcceptedTrack, TrackId
 from sfu.negotiation import Negotiation, Outcome, decodable_by_all
+from sfu.outbound import PayloadTypes
 from sfu.peer import Peer
 from sfu.slots import SlotPool
 from sfu.srtp import Keys, Session
@@ -164,3 +165,23 @@ def test_a_running_track_outlives_the_arrival_of_somebody_who_cannot_decode_it()
     outcome = apply(peer, "chromium_publish", allowed=frozenset({OPUS}))
     assert [track.codec for track in outcome.accepted] == ["opus", "VP8"]
     assert not outcome.ended
+
+
+def test_redundant_audio_is_published_and_received_where_it_was_offered() -> None:
+    peer = peer_of()
+    apply(peer, "chromium_publish_and_receive")
+    [microphone] = [published for published in peer.published.values() if published.kind == "audio"]
+    assert microphone.red_formats == {63: 111}
+    assert {s.codecs[OPUS] for s in peer.slots.values() if OPUS in s.codecs} == {PayloadTypes(111, None, 63)}
+    firefox = peer_of()
+    apply(firefox, "firefox_publish_and_receive")
+    assert {s.codecs[OPUS] for s in firefox.slots.values() if OPUS in s.codecs} == {PayloadTypes(109, None, None)}
+
+
+def test_silence_is_left_out_of_the_tracks_that_ask_for_it() -> None:
+    offer = offer_of("chromium_publish")
+    tracks = {section.mid: TrackId(section.mid) for section in offer.sections}
+    usual = Negotiation(bits()).apply(peer_of(), offer, tracks, None, 0.0)
+    quiet = Negotiation(bits()).apply(peer_of(), offer, tracks, None, 0.0, {offer.sections[0].mid})
+    assert "usedtx" not in answer_to(offer, usual.plans)
+    assert answer_to(offer, quiet.plans).count("minptime=10;useinbandfec=1;usedtx=1") == 1

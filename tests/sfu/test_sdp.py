@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfu.codecs import AUDIO_LEVEL, MID, OPUS, VP8
 from sfu.sdp import Offer, SdpError, Section, Ssrc, parse_offer
 
-from .offers import NAMES, mutated, offer_of
+from .offers import NAMES, mutated, offer_of, text_of
 
 MINIMAL = """v=0
 o=- 1 1 IN IP4 0.0.0.0
@@ -305,3 +305,33 @@ def test_any_mutated_offer_is_an_offer_or_an_sdp_error(data: st.DataObject) -> N
     assert any(section.bundled for section in offer.sections)
     mids = [section.mid for section in offer.sections if section.mid]
     assert len(mids) == len(set(mids))
+
+
+def _audio_with(*lines: str) -> Section:
+    text = text_of("chromium_publish").replace("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n", "".join(lines))
+    return parse_offer(text).sections[0]
+
+
+def test_redundancy_is_a_part_of_the_codec_that_it_repeats() -> None:
+    [opus] = [codec for codec in offer_of("chromium_publish").sections[0].codecs if codec.name == "opus"]
+    assert (opus.payload_type, opus.red_payload_type, opus.red_preferred) == (111, 63, False)
+    first = text_of("chromium_publish").replace(" 111 63 ", " 63 111 ", 1)
+    [opus] = [codec for codec in parse_offer(first).sections[0].codecs if codec.name == "opus"]
+    assert (opus.red_payload_type, opus.red_preferred) == (63, True)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "a=rtpmap:63 red/48000/2\r\n",
+        "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111\r\n",
+        "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/9\r\n",
+        "a=rtpmap:63 red/48000/2\r\na=fmtp:63 x/x\r\n",
+        "a=rtpmap:63 red/8000/2\r\na=fmtp:63 111/111\r\n",
+        "a=rtpmap:63 red/48000\r\na=fmtp:63 111/111\r\n",
+    ],
+)
+def test_redundancy_that_is_not_of_one_codec_of_the_section_is_none(lines: str) -> None:
+    [opus] = [codec for codec in _audio_with(lines).codecs if codec.name == "opus"]
+    assert opus.red_payload_type is None

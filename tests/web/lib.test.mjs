@@ -77,12 +77,21 @@ const CHROMIUM = [
 
 test('receive sections name each codec once, and retransmission, and nothing else', () => {
   assert.deepEqual(receiveCodecs('video', CHROMIUM).map((c) => c.mimeType), ['video/VP8', 'video/VP9', 'video/H264', 'video/AV1', 'video/rtx']);
-  assert.deepEqual(receiveCodecs('audio', [codec('audio/opus'), codec('audio/red'), codec('audio/PCMU')]).map((c) => c.mimeType), ['audio/opus']);
+  assert.deepEqual(receiveCodecs('audio', [codec('audio/opus'), codec('audio/red'), codec('audio/PCMU')]).map((c) => c.mimeType), ['audio/opus', 'audio/red']);
+});
+
+test('a microphone is sent redundantly where that is asked for and can be had', () => {
+  const audio = [codec('audio/opus'), codec('audio/red'), codec('audio/PCMU')];
+  assert.deepEqual(publishCodecs('audio', audio, { red: true }).map((c) => c.mimeType), ['audio/red', 'audio/opus']);
+  assert.deepEqual(publishCodecs('audio', audio).map((c) => c.mimeType), ['audio/opus']);
+  assert.deepEqual(publishCodecs('audio', audio.slice(0, 1), { red: true }).map((c) => c.mimeType), ['audio/opus']);
+  assert.deepEqual(publishCodecs('audio', audio.slice(1), { red: true }), [], 'redundancy of what?');
+  assert.deepEqual(publishCodecs('video', CHROMIUM, { red: true }).map((c) => c.mimeType), ['video/VP8', 'video/rtx']);
 });
 
 test('a section that publishes names VP8 unless another codec is asked for', () => {
   assert.deepEqual(publishCodecs('video', CHROMIUM).map((c) => c.mimeType), ['video/VP8', 'video/rtx']);
-  assert.deepEqual(publishCodecs('video', CHROMIUM, 'vp9').map((c) => c.mimeType), ['video/VP9', 'video/VP8', 'video/rtx']);
+  assert.deepEqual(publishCodecs('video', CHROMIUM, { codec: 'vp9' }).map((c) => c.mimeType), ['video/VP9', 'video/VP8', 'video/rtx']);
 });
 
 test('a browser without any codec of ours keeps its own list', () => {

@@ -1,6 +1,6 @@
 /** Which codecs an offer names: few, because every receive section repeats the list and offers grow with it. */
 
-const RECEIVED = { audio: ['opus'], video: ['VP8', 'VP9', 'H264', 'AV1'] };
+const RECEIVED = { audio: ['opus', 'red'], video: ['VP8', 'VP9', 'H264', 'AV1'] };
 const PUBLISHED = { audio: 'opus', video: 'VP8' };
 
 /**
@@ -15,18 +15,20 @@ export function receiveCodecs(kind, capabilities) {
 /**
  * @param {'audio' | 'video'} kind
  * @param {RTCRtpCodec[]} capabilities
- * @param {string} [codec]  asked for by name, for example 'VP9'; the usual one stays as second choice
- * @returns {RTCRtpCodec[]} for a section that publishes
+ * @param {{codec?: string, red?: boolean}} [wish]  `codec` by name, for example 'VP9': the usual one stays as second
+ *   choice; `red`: repeat each sound in the packet after its own, so that single losses are not heard
+ * @returns {RTCRtpCodec[]} for a section that publishes; the first is what is sent
  */
-export function publishCodecs(kind, capabilities, codec) {
+export function publishCodecs(kind, capabilities, { codec, red = false } = {}) {
   const usual = PUBLISHED[kind];
-  return pick(codec && !same(codec, usual) ? [codec, usual] : [usual], capabilities);
+  const names = codec && !same(codec, usual) ? [codec, usual] : [usual];
+  return pick(kind === 'audio' && red ? ['red', ...names] : names, capabilities);
 }
 
 function pick(names, capabilities) {
   const chosen = names.flatMap((name) => capabilities.filter((c) => same(subtype(c), name) && isPlain(c)));
   const repair = capabilities.filter((c) => same(subtype(c), 'rtx'));
-  return chosen.length ? [...chosen, ...repair] : [];
+  return chosen.some((c) => !same(subtype(c), 'red')) ? [...chosen, ...repair] : [];
 }
 
 /** Profiles that every decoder has: VP9 and AV1 profile 0, H.264 Constrained Baseline in mode 1. */

@@ -184,7 +184,7 @@ export class Media extends EventTarget {
         const request = this.#signal.request({
           type: 'offer',
           sdp: pc.localDescription.sdp,
-          tracks: offered.map((p) => ({ mid: p.transceiver.mid, source: p.source, muted: p.muted })),
+          tracks: offered.map((p) => ({ mid: p.transceiver.mid, source: p.source, muted: p.muted, ...(p.dtx && { dtx: true }) })),
         });
         const answer = await step(request);
         await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
@@ -230,7 +230,7 @@ export class Media extends EventTarget {
   }
 
   async #addSender(pc, publication) {
-    const { track, stream, maxBitrate, codec } = publication;
+    const { track, stream, maxBitrate, codec, red } = publication;
     const free = [...this.#senders].find(
       // Only one whose end has been agreed on: otherwise the server could take the new track for the old one.
       ([t, owner]) => !owner && t.currentDirection === 'inactive' && t.receiver.track.kind === track.kind,
@@ -245,7 +245,7 @@ export class Media extends EventTarget {
       const sendEncodings = [maxBitrate ? { maxBitrate } : {}];
       transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings });
     }
-    prefer(transceiver, publishCodecs(track.kind, globalThis.RTCRtpReceiver?.getCapabilities?.(track.kind)?.codecs ?? [], codec));
+    prefer(transceiver, publishCodecs(track.kind, globalThis.RTCRtpReceiver?.getCapabilities?.(track.kind)?.codecs ?? [], { codec, red }));
     publication.transceiver = transceiver;
     this.#senders.set(transceiver, publication);
     this.#changed = true;

@@ -9,8 +9,8 @@ export class Publication {
   /** @type {RTCRtpTransceiver | null} */
   transceiver = null;
 
-  constructor(track, { source, stream, muted = false, maxBitrate, codec }) {
-    Object.assign(this, { track, source, stream, muted, maxBitrate, codec });
+  constructor(track, { source, stream, muted = false, maxBitrate, codec, red, dtx }) {
+    Object.assign(this, { track, source, stream, muted, maxBitrate, codec, red, dtx });
   }
 
   get kind() {

@@ -26,6 +26,8 @@ const MOST_REMEMBERED_CHAT = 256; // ids, to tell a repeated message after a res
  * @property {boolean} [muted]      publish it muted
  * @property {number} [maxBitrate]  bits per second
  * @property {string} [codec]       for example 'VP9'; by default VP8 and Opus
+ * @property {boolean} [red]        send each sound twice, so that single losses are not heard; by default for microphones
+ * @property {boolean} [dtx]        send next to nothing while nobody speaks; by default not
  */
 
 /**
@@ -135,13 +137,14 @@ export class Room extends EventTarget {
    * @returns {Promise<Publication>} when the server has accepted it
    * @throws {AuraLinkError} when the server refuses the track
    */
-  async publish(mediaStreamTrack, { source, muted = false, maxBitrate, codec } = {}) {
+  async publish(mediaStreamTrack, { source, muted = false, maxBitrate, codec, red, dtx = false } = {}) {
     source ??= SOURCES[mediaStreamTrack.kind];
+    red ??= source === 'microphone';
     // Text and thin lines matter more on a screen than motion; an application may have chosen otherwise.
     if (source === 'screen' && !mediaStreamTrack.contentHint) mediaStreamTrack.contentHint = 'detail';
     if (muted) mediaStreamTrack.enabled = false;
     const stream = this.#streamOf(source);
-    const publication = new Publication(mediaStreamTrack, { source, stream, muted, maxBitrate, codec });
+    const publication = new Publication(mediaStreamTrack, { source, stream, muted, maxBitrate, codec, red, dtx });
     await this.#media.publish(publication);
     return publication;
   }
