@@ -76,6 +76,8 @@ def build_conference(settings: Settings, tokens: Tokens) -> Conference:
         messages=_burst(settings.messages_per_second, 2),
         chats=_burst(settings.chats_per_second, 5),
         joins=_burst(settings.joins_per_second, 5),
+        failures=_burst(settings.failures_per_second, 10),
+        max_connections_per_identity=settings.max_connections_per_identity,
         max_bad_messages=settings.max_bad_messages,
     )
     return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
@@ -97,6 +99,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     counts = Metrics(
         CollectorRegistry(), lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets))
     )
+    conference.limited = counts.limit_refused
     server = Server(
         conference, media, counts, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
     )

@@ -44,6 +44,13 @@ class CloseSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """Whoever is behind this socket showed a valid token: its address answers for it no longer."""
+
+    socket: SocketId
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPeer:
     """Make a media peer in `room`."""
 
@@ -93,4 +100,4 @@ class SetMuted:
 
 
 MediaCommand = OpenPeer | ClosePeer | AnswerOffer | Subscribe | Unsubscribe | SetMuted
-Command = Send | CloseSocket | MediaCommand
+Command = Send | CloseSocket | Verified | MediaCommand

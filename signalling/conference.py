@@ -19,7 +19,7 @@ from state.model import ParticipantId, RoomName
 from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Send
 from .events import Instant, SocketId
-from .limits import BucketPerAddress, Rate
+from .limits import BucketPerAddress, BucketPerKey, CountPerKey, Rate
 from .session import Check, Session, Socket, Standing
 from .tokens import Tokens
 
@@ -29,7 +29,8 @@ Randomness = Callable[[int], bytes]  # that many unpredictable bytes
 
 MESSAGE_RATE = Rate(per_second=50.0, burst=100.0)
 CHAT_RATE = Rate(per_second=2.0, burst=10.0)
-JOIN_RATE = Rate(per_second=10.0, burst=50.0)
+JOIN_RATE = Rate(per_second=5.0, burst=25.0)
+FAILURE_RATE = Rate(per_second=50.0, burst=500.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Rules:
     check_time: float = 30.0  # for one of them
     messages: Rate = MESSAGE_RATE  # per connection
     chats: Rate = CHAT_RATE  # per session
-    joins: Rate = JOIN_RATE  # per address, resumes and pre-call tests included
+    joins: Rate = JOIN_RATE  # per identity, resumes and pre-call tests included
+    failures: Rate = FAILURE_RATE  # per address: connections that end without having shown a valid token
+    max_connections_per_identity: int = 10
     max_bad_messages: int = 20  # per connection, within `bad_message_window`
     bad_message_window: float = 10.0
 
@@ -81,13 +84,18 @@ class Conference:
     peers: dict[PeerId, ParticipantId] = field(default_factory=dict)
     checks: dict[PeerId, Check] = field(default_factory=dict)  # pre-call tests, in the order of their deadlines
     speakers: dict[RoomName, list[m.Speaker]] = field(default_factory=dict)
-    joins: BucketPerAddress = field(init=False)
+    joins: BucketPerKey = field(init=False)  # of an identity in a room
+    failures: BucketPerAddress = field(init=False)  # an address that has used them up is refused before the upgrade
+    connections: CountPerKey = field(init=False)  # of an identity in a room
+    limited: Callable[[str], None] = lambda limit: None  # told the name of each limit that refused something
     shutting_down: bool = False
     at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))
     commands: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.joins = BucketPerAddress(self.rules.joins)
+        self.joins = BucketPerKey(self.rules.joins)
+        self.failures = BucketPerAddress(self.rules.failures)
+        self.connections = CountPerKey(self.rules.max_connections_per_identity)
 
     # ------------------------------------------------------------------------------------------------ who is here
 

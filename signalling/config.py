@@ -208,13 +208,19 @@ class Settings:
     max_message_bytes: int = _option(
         524_288, _integer(1024, 16_777_216, "a size in bytes"), "largest message accepted", "BYTES"
     )
-    max_connections_per_address: int = _option(100, _count, "WebSocket connections of one address")
+    max_connections_per_identity: int = _option(10, _count, "WebSocket connections of one identity in a room")
+    max_connections_per_address: int = _option(
+        500, _count, "WebSocket connections of one address that have not joined yet"
+    )
     max_rooms: int = _option(10_000, _count, "rooms")
     max_participants_per_room: int = _option(200, _count, "participants in one room")
     max_tracks_per_participant: int = _option(8, _integer(0, 32, "a count"), "tracks one participant publishes")
     messages_per_second: float = _option(50.0, _rate, "messages of one connection (twice as many at once)")
     chats_per_second: float = _option(2.0, _rate, "chat messages of one session (five times as many at once)")
-    joins_per_second: float = _option(10.0, _rate, "joins and resumes of one address (five times as many at once)")
+    joins_per_second: float = _option(5.0, _rate, "joins and resumes of one identity (five times as many at once)")
+    failures_per_second: float = _option(
+        50.0, _rate, "connections of one address that fail to join (ten times as many at once)"
+    )
     max_bad_messages: int = _option(20, _count, "refused messages in 10 s before a connection is closed")
     outbox_messages: int = _option(1000, _count, "messages that wait for a client that reads slowly")
     outbox_bytes: int = _option(

@@ -77,6 +77,7 @@ def _received(conference: Conference, event: Received) -> None:
     try:
         wait = socket.messages.take(conference.at.now)
         if wait:
+            conference.limited("messages_per_connection")
             raise Refused("rate_limited", "You send messages faster than allowed.", retry_after=wait)
         if type(message) not in ACCEPTS[socket.standing]:
             raise _out_of_place(socket)
@@ -149,6 +150,8 @@ def _refuse(conference: Conference, socket: Socket, refused: Refused, request: s
     """Answer with an error. A stranger gets one try; a member may err, but not without end."""
     conference.refuse(socket.id, refused, request)
     if socket.standing is Standing.STRANGER:
+        if refused.close is None:  # neither full nor too often: this one will not do
+            conference.failures.take(socket.address, conference.at.now)
         conference.dismiss(socket.id, refused.code, str(refused), refused.close or CloseCode.POLICY)
     elif socket.strikes.add(conference.at.now):
         departure.dismiss_for_errors(conference, socket)

@@ -58,6 +58,7 @@ def chat(conference: Conference, session: Session, socket: Socket, message: m.Ch
         hearers = [other] if other is not session else []
     wait = session.chats.take(conference.at.now)
     if wait:
+        conference.limited("chats_per_session")
         raise Refused("rate_limited", "You chat faster than allowed.", retry_after=wait)
     said = m.ChatMessage(
         id=conference.new_id("m"),

@@ -32,6 +32,8 @@ def socket_lost(conference: Conference, socket: SocketId) -> None:
     known = conference.sockets.pop(socket, None)
     if known is None:
         return
+    if known.holder is not None:
+        conference.connections.leave(known.holder)
     if known.check in conference.checks:
         precall.end(conference, conference.checks[known.check])
     if known.session is None:
@@ -57,6 +59,7 @@ def sweep(conference: Conference) -> None:
         socket = conference.sockets[next(iter(conference.strangers))]
         if socket.deadline > now:
             break
+        conference.failures.take(socket.address, now)
         conference.reply(socket.id, m.Error(code="join_timeout", message="No join or resume came in time."))
         conference.dismiss(socket.id, "join_timeout", "No join or resume came in time.", CloseCode.POLICY)
     while conference.detached:

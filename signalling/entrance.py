@@ -6,11 +6,11 @@ import base64
 import hashlib
 from collections import deque
 
-from state.model import Participant, ParticipantId
+from state.model import Identity, Participant, ParticipantId, RoomName
 
 from . import departure, negotiation, precall, roster
 from . import messages as m
-from .commands import CloseCode
+from .commands import CloseCode, Verified
 from .conference import Conference, Refused
 from .limits import TokenBucket
 from .session import Session, Socket, Standing, Step
@@ -25,8 +25,8 @@ ON_THE_WAY = 5.0
 
 def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     """A new session. Raises Refused."""
-    _admit(conference, socket)
-    claims = _verify(conference, message.token)
+    _check_open(conference)
+    claims = _verify(conference, socket, message.token)
     older = conference.rooms.by_identity(claims.room, claims.identity)
     _check_room(conference, claims, replacing=older is not None)
     if older is not None:
@@ -48,13 +48,14 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
 
 def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
     """A known session on a new socket; a socket it still has is closed. Raises Refused."""
-    _admit(conference, socket)
-    # Looked up by hash, so that the time this takes tells nothing about the tokens that exist. Taking it out makes it
-    # single use.
-    participant = conference.resumable.pop(_key(message.resume_token), None)
+    _check_open(conference)
+    key = _key(message.resume_token)  # looked up by hash, so that the time this takes tells nothing about those we know
+    participant = conference.resumable.get(key)
     if participant is None:
         raise Refused("resume_failed", "This session cannot be resumed; join again.", field="resume_token")
     session = conference.sessions[participant]
+    _limit(conference, socket, session.room, conference.rooms.participant(participant).identity)
+    del conference.resumable[key]  # it works once
     old = session.socket
     session.step(Step.RESUMED)
     conference.detached.pop(session.id, None)
@@ -67,24 +68,37 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
 
 def check(conference: Conference, socket: Socket, message: m.Check) -> None:
     """A pre-call test, for whoever could join. Raises Refused."""
-    _admit(conference, socket)
-    _verify(conference, message.token)
+    _check_open(conference)
+    _verify(conference, socket, message.token)
     precall.begin(conference, socket, message)
 
 
-def _verify(conference: Conference, token: str) -> Claims:
-    try:
-        return conference.tokens.verify(token, conference.at.wall)
-    except TokenError as error:
-        raise Refused(error.code, str(error), field="token") from None
-
-
-def _admit(conference: Conference, socket: Socket) -> None:
+def _check_open(conference: Conference) -> None:
     if conference.shutting_down:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
-    wait = conference.joins.take(socket.address, conference.at.now)
+
+
+def _verify(conference: Conference, socket: Socket, token: str) -> Claims:
+    try:
+        claims = conference.tokens.verify(token, conference.at.wall)
+    except TokenError as error:
+        raise Refused(error.code, str(error), field="token") from None
+    _limit(conference, socket, claims.room, claims.identity)
+    return claims
+
+
+def _limit(conference: Conference, socket: Socket, room: RoomName, identity: Identity) -> None:
+    """The token is good: from here on its holder is limited, and no longer the address that others may share."""
+    holder = (room, identity)
+    wait = conference.joins.take(holder, conference.at.now)
     if wait:
-        raise Refused("rate_limited", "Too many joins from this address.", retry_after=wait, close=CloseCode.TRY_LATER)
+        conference.limited("joins_per_identity")
+        raise Refused("rate_limited", "You join too often.", retry_after=wait, close=CloseCode.TRY_LATER)
+    if not conference.connections.enter(holder):
+        conference.limited("connections_per_identity")
+        raise Refused("too_many_connections", "You have too many connections.", close=CloseCode.TRY_LATER)
+    socket.holder = holder
+    conference.do(Verified(socket.id))
 
 
 def _check_room(conference: Conference, claims: Claims, *, replacing: bool) -> None:

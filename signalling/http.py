@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
 import os
 import secrets
 import time
@@ -64,7 +66,7 @@ def build(
         Route("/api/schema", _schema),
     ]
     if settings.dev_mode:
-        routes.append(Route("/api/dev/token", _DevTokens(tokens, port).issue, methods=["POST"]))
+        routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
     routes.append(Mount("/", _Page(settings.url, directory=WEB, html=True, check_dir=False)))
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
@@ -79,7 +81,7 @@ class _WebSocketDoor:
         self._settings = settings
         self._server = server
         self._counts = counts
-        self._open = CountPerAddress(settings.max_connections_per_address)
+        self._strangers = CountPerAddress(settings.max_connections_per_address)  # who joined counts as an identity
 
     async def open(self, websocket: WebSocket) -> None:
         """Refuse with an HTTP error, or serve until it is closed."""
@@ -88,17 +90,25 @@ class _WebSocketDoor:
         address = websocket.client.host if websocket.client else ""
         if not origins.allowed(origin, host, self._settings.allowed_origins):
             return await self._refuse(websocket, 403, "origin_refused", "Pages of this origin may not connect.")
+        if websocket.scope["query_string"]:
+            text = "The URL of the WebSocket has no query: a token goes into the first message, never into a URL."
+            return await self._refuse(websocket, 400, "query_refused", text)
         if m.SUBPROTOCOL not in websocket.scope["subprotocols"]:
             return await self._refuse(websocket, 400, "subprotocol_required", f"Ask for {m.SUBPROTOCOL}.")
-        if not self._open.enter(address):
-            text = "Too many connections from this address."
+        wait = self._server.must_wait(address)
+        if wait:
+            self._counts.limit_refused("failures_per_address")
+            text = "Too much was refused from this address."
+            return await self._refuse(websocket, 429, "rate_limited", text, {"Retry-After": str(math.ceil(wait))})
+        if not self._strangers.enter(address):
+            self._counts.limit_refused("connections_per_address")
+            text = "Too many connections from this address that have not joined."
             return await self._refuse(websocket, 429, "too_many_connections", text, {"Retry-After": "5"})
-        try:
+        with contextlib.ExitStack() as stranger:
+            stranger.callback(self._strangers.leave, address)
             await websocket.accept(subprotocol=m.SUBPROTOCOL)
             url = self._settings.url or origins.websocket_url(host, origin, websocket.url.scheme)
-            await self._server.serve(websocket, address, url)
-        finally:
-            self._open.leave(address)
+            await self._server.serve(websocket, address, url, verified=stranger.close)
 
     async def _refuse(
         self, websocket: WebSocket, status: int, code: str, text: str, headers: dict[str, str] | None = None
@@ -133,8 +143,9 @@ def _metrics_route(media: MediaPlane, counts: metrics.Metrics) -> Callable[[Requ
 class _DevTokens:
     """Gives tokens to the page of the same machine. It exists in dev mode only."""
 
-    def __init__(self, tokens: Tokens, port: int) -> None:
+    def __init__(self, tokens: Tokens, counts: metrics.Metrics, port: int) -> None:
         self._tokens = tokens
+        self._counts = counts
         self._port = port
         self._rate = BucketPerAddress(Rate(per_second=20.0, burst=100.0))
 
@@ -146,6 +157,7 @@ class _DevTokens:
         if origin is not None and not origins.same_origin(origin, host):
             return _error(403, "origin_refused", "Tokens are given to this server's own page only.")
         if self._rate.take(request.client.host if request.client else "", time.monotonic()):
+            self._counts.limit_refused("dev_tokens_per_address")
             return _error(429, "rate_limited", "Too many tokens.", {"Retry-After": "1"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _error(415, "not_json", "Send application/json.")

@@ -2,12 +2,16 @@
 
 Everything keyed by what a stranger may choose (an address) is bounded in memory: the entry unused for longest is
 forgotten first. An IPv6 address counts by its /64, since one machine owns that many addresses.
+
+Who shows a valid token is limited as the identity that it names, whatever address it comes from: many people may
+share one. What is unverified, or fails, is limited by its address.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 
@@ -31,29 +35,32 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """0.0 if one may pass, else the seconds until one may."""
+        wait = self.wait(now)
+        if not wait:
+            self._tokens -= 1.0
+        return wait
+
+    def wait(self, now: float) -> float:
+        """What `take` would say, without taking."""
         rate = self._rate
         self._tokens = min(rate.burst, self._tokens + max(0.0, now - self._at) * rate.per_second)
         self._at = now
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
-            return 0.0
-        return (1.0 - self._tokens) / rate.per_second
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / rate.per_second
 
 
-class BucketPerAddress:
-    """One token bucket per address, for at most `most` addresses."""
+class BucketPerKey:
+    """One token bucket per key, for at most `most` keys."""
 
     def __init__(self, rate: Rate, most: int = 16_384) -> None:
         self._rate = rate
         self._most = most
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, address: str, now: float) -> float:
-        """0.0 if one more from `address` may pass, else the seconds until it may."""
-        key = network_of(address)
+    def take(self, key: Hashable, now: float) -> float:
+        """0.0 if one more of `key` may pass, else the seconds until it may."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = TokenBucket(self._rate, now)
@@ -63,34 +70,61 @@ class BucketPerAddress:
             self._buckets.move_to_end(key)
         return bucket.take(now)
 
+    def wait(self, key: Hashable, now: float) -> float:
+        """What `take` would say, without taking."""
+        bucket = self._buckets.get(key)
+        return 0.0 if bucket is None else bucket.wait(now)
 
-class CountPerAddress:
-    """How many things (connections) an address has open; holds an entry only while there is one."""
+
+class BucketPerAddress(BucketPerKey):
+    """One token bucket per address."""
+
+    def take(self, key: Hashable, now: float) -> float:
+        """0.0 if one more from this address may pass, else the seconds until it may."""
+        return super().take(network_of(str(key)), now)
+
+    def wait(self, key: Hashable, now: float) -> float:
+        """What `take` would say, without taking."""
+        return super().wait(network_of(str(key)), now)
+
+
+class CountPerKey:
+    """How many things (connections) a key has open; holds an entry only while there is one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: dict[str, int] = {}
+        self._open: dict[Hashable, int] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def enter(self, address: str) -> bool:
+    def enter(self, key: Hashable) -> bool:
         """Count one more, or return False if that would be too many."""
-        key = network_of(address)
         count = self._open.get(key, 0)
         if count >= self._most:
             return False
         self._open[key] = count + 1
         return True
 
-    def leave(self, address: str) -> None:
+    def leave(self, key: Hashable) -> None:
         """Count one less."""
-        key = network_of(address)
         count = self._open[key] - 1
         if count:
             self._open[key] = count
         else:
             del self._open[key]
+
+
+class CountPerAddress(CountPerKey):
+    """How many things (connections) an address has open."""
+
+    def enter(self, key: Hashable) -> bool:
+        """Count one more, or return False if that would be too many."""
+        return super().enter(network_of(str(key)))
+
+    def leave(self, key: Hashable) -> None:
+        """Count one less."""
+        super().leave(network_of(str(key)))
 
 
 class Strikes:

@@ -20,6 +20,11 @@ from . import messages as m
 
 PREFIX = "auralink_"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LIMITS = (
+    *("joins_per_identity", "connections_per_identity", "connections_per_address", "failures_per_address"),
+    *("messages_per_connection", "chats_per_session", "dev_tokens_per_address"),
+    *("admin_requests_per_key", "admin_failures_per_address"),
+)
 _NAME = re.compile(r"^(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)=(?P<value>[^{}]*)\})?$")
 
 
@@ -58,6 +63,11 @@ class Metrics:
         self.media_errors = Counter(
             f"{PREFIX}media_command_errors", "Media commands that failed, by code.", ["code"], registry=registry
         )
+        self.limited = Counter(
+            f"{PREFIX}limited", "Refusals because of a limit, by its name.", ["limit"], registry=registry
+        )
+        for limit in LIMITS:
+            self.limited.labels(limit)
         self.internal_errors = Counter(
             f"{PREFIX}internal_errors", "Events at which the control plane itself failed.", registry=registry
         )
@@ -73,6 +83,10 @@ class Metrics:
     def media_failed(self, code: str) -> None:
         """Count a failed media command."""
         self.media_errors.labels(code).inc()
+
+    def limit_refused(self, limit: str) -> None:
+        """Count a refusal because of a limit."""
+        self.limited.labels(limit).inc()
 
     def text(self, media: MediaStats) -> bytes:
         """All metrics in Prometheus' text format, with the media plane's as of `media`."""

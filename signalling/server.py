@@ -15,7 +15,7 @@ from sfu.media_plane import MediaPlane
 
 from . import control
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Send
+from .commands import CloseCode, CloseSocket, Command, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
@@ -45,6 +45,7 @@ class Server:
         self._metrics = metrics
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
+        self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
         self._ids = itertools.count(1)
         self._work: MediaWork | None = None
         self._empty = asyncio.Event()  # no connection is open
@@ -59,15 +60,21 @@ class Server:
                 self.dispatch(MediaHappened(event))
             log.error("The media plane ended its events")
 
-    async def serve(self, websocket: WebSocket, address: str, url: str) -> None:
-        """Serve one accepted WebSocket until it is closed."""
+    def must_wait(self, address: str) -> float:
+        """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
+        return self._conference.failures.wait(address, time.monotonic())
+
+    async def serve(self, websocket: WebSocket, address: str, url: str, verified: Callable[[], None]) -> None:
+        """Serve one accepted WebSocket until it is closed; `verified` is called when it has shown a valid token."""
         connection = Connection(SocketId(next(self._ids)), websocket, self._new_outbox())
         self._connections[connection.id] = connection
+        self._verified[connection.id] = verified
         self._empty.clear()
         try:
             await connection.serve(address, url, self.dispatch)
         finally:
             del self._connections[connection.id]
+            self._verified.pop(connection.id, None)
             if not self._connections:
                 self._empty.set()
 
@@ -122,6 +129,10 @@ class Server:
                 connection = self._connections.get(socket)
                 if connection is not None:
                     connection.close(code, reason)
+            case Verified(socket):
+                told = self._verified.pop(socket, None)
+                if told is not None:
+                    told()
             case _:
                 if self._work is not None:
                     self._work.do(command)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from sfu.media_plane import PeerId, PeerState
-from state.model import ParticipantId, RoomName, Source, TrackId
+from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 
 from . import messages as m
 from .events import SocketId
@@ -78,6 +78,7 @@ class Socket:
     strikes: Strikes
     standing: Standing = Standing.STRANGER
     session: ParticipantId | None = None
+    holder: tuple[RoomName, Identity] | None = None  # whom its token named, once that was verified
     check: PeerId | None = None  # the peer of its pre-call test
 
 

@@ -142,17 +142,65 @@ def test_a_server_full_of_rooms_refuses_a_new_one() -> None:
     stage.joins("bob")
 
 
-def test_joins_of_one_address_are_limited_and_the_refusal_says_how_long() -> None:
+def test_joins_of_one_identity_are_limited_and_the_refusal_says_how_long() -> None:
     stage = Stage(joins=Rate(per_second=1.0, burst=2.0))
-    for name in ("a", "b"):
-        stage.joins(name)
-    third = stage.connects()
-    third.says(m.Join(token=stage.token("c")))
+    refused: list[str] = []
+    stage.conference.limited = refused.append
+    for _ in range(2):
+        stage.joins("ada")
+    third = stage.connects(address="198.51.100.7")
+    third.says(m.Join(token=stage.token("ada")))
     assert third.is_refused("rate_limited").retry_after == pytest.approx(1.0, abs=0.01)
     third.is_sent_away("rate_limited", 1013)
-    stage.joins("c", address="198.51.100.7")
+    assert refused == ["joins_per_identity"]
+    stage.joins("bob")
+    stage.joins("ada", room="another")
     stage.now += 1.0
-    stage.joins("d")
+    stage.joins("ada")
+
+
+def test_many_people_behind_one_address_are_not_refused_because_of_each_other() -> None:
+    stage = Stage(joins=Rate(per_second=0.001, burst=1.0), failures=Rate(per_second=0.001, burst=1.0))
+    stage.connects().says(m.Join(token="nonsense"))
+    stage.connects().says(m.Join(token="nonsense"))
+    for number in range(150):
+        stage.joins(f"worker {number}")
+
+
+def test_what_fails_counts_against_its_address_and_what_joins_does_not() -> None:
+    stage = Stage(failures=Rate(per_second=1.0, burst=3.0), join_timeout=0.5)
+    stage.joins("ada")
+    stage.connects(address="198.51.100.7").says(m.Ping())
+    failures = stage.conference.failures
+    assert (failures.wait("192.0.2.1", 0.0), failures.wait("198.51.100.7", 0.0)) == (0.0, 0.0)
+    stage.connects().says(m.Join(token="nonsense"))
+    stage.connects().says(m.Resume(resume_token="nonsense"))
+    stage.connects()  # and says nothing
+    stage.passes(0.5)
+    assert failures.wait("192.0.2.1", 0.5) == pytest.approx(0.5)
+    assert failures.wait("198.51.100.7", 0.5) == 0.0
+
+
+def test_connections_of_one_identity_are_limited_until_they_are_gone() -> None:
+    stage = Stage(max_connections_per_identity=2)
+    first = stage.joins("ada")
+    stage.joins("ada")  # the first one is told goodbye, but its socket is not gone yet
+    third = stage.connects()
+    third.says(m.Join(token=stage.token("ada")))
+    third.is_refused("too_many_connections")
+    third.is_sent_away("too_many_connections", 1013)
+    first.vanishes()
+    third.vanishes()
+    stage.joins("ada")
+
+
+def test_a_resume_that_comes_too_soon_keeps_its_token() -> None:
+    stage = Stage(joins=Rate(per_second=1.0, burst=1.0))
+    ada = stage.joins("ada")
+    ada.vanishes()
+    ada.resumes().is_refused("rate_limited")
+    stage.passes(1.0)
+    ada.resumes().hears(m.Welcome)
 
 
 # ----------------------------------------------------------------------------------------------------------- resume

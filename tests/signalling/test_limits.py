@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalling.limits import BucketPerAddress, CountPerAddress, Rate, Strikes, TokenBucket, network_of
+from signalling.limits import BucketPerAddress, BucketPerKey, CountPerAddress, Rate, Strikes, TokenBucket, network_of
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
@@ -46,6 +46,21 @@ def test_addresses_have_buckets_of_their_own_and_only_so_many() -> None:
     assert len(buckets) == 2
     assert buckets.take("192.0.2.1", 0.0) > 0.0  # used last, so remembered
     assert buckets.take("192.0.2.2", 0.0) == 0.0  # forgotten
+
+
+def test_asking_how_long_to_wait_takes_nothing() -> None:
+    buckets = BucketPerAddress(Rate(per_second=1.0, burst=1.0))
+    assert [buckets.wait("192.0.2.1", 0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert len(buckets) == 0
+    buckets.take("192.0.2.1", 0.0)
+    assert [buckets.wait("192.0.2.1", 0.5) for _ in range(3)] == [0.5, 0.5, 0.5]
+
+
+def test_keys_that_look_like_addresses_are_keys_of_their_own() -> None:
+    buckets = BucketPerKey(Rate(per_second=1.0, burst=1.0))
+    assert buckets.take(("2001:db8::1", "ada"), 0.0) == 0.0
+    assert buckets.take(("2001:db8::2", "ada"), 0.0) == 0.0
+    assert buckets.take(("2001:db8::2", "ada"), 0.0) > 0.0
 
 
 def test_a_count_refuses_one_too_many_and_forgets_who_is_gone() -> None:

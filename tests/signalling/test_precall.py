@@ -117,7 +117,7 @@ def test_a_member_cannot_begin_a_test_on_the_same_socket() -> None:
     ada.is_refused("already_joined")
 
 
-def test_tests_are_few_at_once_and_counted_with_the_joins_of_an_address() -> None:
+def test_tests_are_few_at_once_and_counted_with_the_joins_of_an_identity() -> None:
     stage = Stage(max_checks=1)
     first = checking(stage)
     second = stage.connects()
@@ -128,10 +128,13 @@ def test_tests_are_few_at_once_and_counted_with_the_joins_of_an_address() -> Non
     checking(stage)
 
     stage = Stage(joins=Rate(per_second=1.0, burst=1.0))
-    checking(stage)
-    second = stage.connects()
-    second.says(m.Check(token=stage.token("bob")))
-    second.is_refused("rate_limited")
+    for identity, code in (("ada", ""), ("bob", ""), ("bob", "rate_limited")):
+        client = stage.connects()
+        client.says(m.Check(token=stage.token(identity)))
+        if code:
+            client.is_refused(code)
+        else:
+            client.hears(m.Checking)
 
 
 def test_offers_of_a_test_are_few_small_and_one_at_a_time() -> None:

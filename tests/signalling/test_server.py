@@ -153,13 +153,40 @@ async def test_a_client_of_another_protocol_is_refused(house: Open) -> None:
         assert await refusal(home, subprotocols=None) == (400, "subprotocol_required")
 
 
-async def test_connections_of_one_address_are_limited(house: Open) -> None:
+async def test_connections_of_one_address_that_have_not_joined_are_limited(house: Open) -> None:
     async with house(max_connections_per_address=1) as home:
         async with home.socket():
             assert await refusal(home) == (429, "too_many_connections")
         await eventually(lambda: not home.server.conference.sockets)
-        async with home.socket():
+        async with home.member("ada"), home.member("bob"), home.socket():
             pass
+        async with home.http() as client:
+            assert 'auralink_limited_total{limit="connections_per_address"} 1.0' in (await client.get("/metrics")).text
+
+
+async def test_an_address_from_which_too_much_fails_is_refused_before_the_upgrade(house: Open) -> None:
+    async with house(failures_per_second=0.1) as home:
+        async with home.socket() as stranger:
+            await stranger.say(type="join", token="nonsense")
+            assert (await stranger.hear(m.Error)).code == "token_invalid"
+        assert await refusal(home) == (429, "rate_limited")
+        async with home.http() as client:
+            assert 'auralink_limited_total{limit="failures_per_address"} 1.0' in (await client.get("/metrics")).text
+
+
+async def test_a_url_with_a_token_in_it_is_refused(house: Open) -> None:
+    async with house() as home:
+        with pytest.raises(InvalidStatus) as caught:
+            async with connect(
+                f"ws://127.0.0.1:{home.server.port}/ws?token={home.token('ada')}",
+                subprotocols=["auralink.v1"],  # type: ignore[list-item]
+                proxy=None,
+            ):
+                pass
+        assert caught.value.response.status_code == 400
+        answer = json.loads(caught.value.response.body or b"")
+        assert answer["code"] == "query_refused"
+        assert "first message" in answer["message"]
 
 
 async def test_a_client_that_says_nothing_is_closed(house: Open) -> None:

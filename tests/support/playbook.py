@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sfu import media_plane as media
 from signalling import control
 from signalling import messages as m
-from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, Send
+from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, Send, Verified
 from signalling.conference import Conference, Rules
 from signalling.events import (
     Connected,
@@ -62,6 +62,8 @@ class Stage:
                         self.clients[socket].told.append(message)
                 case CloseSocket(socket, code, _):
                     self.clients[socket].closed = int(code)
+                case Verified():
+                    pass
                 case AnswerOffer(peer, sdp, tracks) if self.answering:
                     self.asked.append(command)
                     self.answers(peer, sdp, tracks)
