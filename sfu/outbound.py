@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from .codecs import CodecKey
+from .pacer import Pacer
 from .packet_ring import PacketRing, Stored
 from .rtp import pack_extensions, pack_fixed_header
 from .sequence import extend
@@ -80,6 +81,7 @@ class OutboundStream:
 
     __slots__ = (
         "_repaired",
+        "_replays",
         "_resend_tokens",
         "_resend_tokens_at",
         "_resent",
@@ -121,6 +123,7 @@ class OutboundStream:
         self._skipped: set[int] = set()
         self._repaired: dict[int, None] = {}
         self._segments: list[Segment] = []
+        self._replays: Pacer[tuple[int, int, Segment, Stored]] = Pacer()
         self.number_offset = 0
         self.timestamp_offset = 0
         self._timestamp: int | None = None
@@ -158,6 +161,7 @@ class OutboundStream:
         else:
             elapsed = max(1, round((now - self._stopped_at) * track.clock_rate))
             self.timestamp_offset = (self._timestamp + elapsed - timestamp) & 0xFFFFFFFF
+        self.measure(now)
         # What the last track left out is not this one's to fill in.
         self._skipped.clear()
         self._repaired.clear()
@@ -190,13 +194,17 @@ class OutboundStream:
     # ------------------------------------------------------------------------------------------- resending
 
     def resend(self, sequences: Sequence[int], now: float) -> tuple[int, int]:
-        """Answer a NACK for our 16-bit numbers by RTX. Returns how many were sent and how many refused by limits."""
+        """Answer a NACK for our 16-bit numbers by RTX, now or by `replay`.
+
+        Returns how many were sent at once and how many were refused by limits.
+        """
+        self.measure(now)
         self._resend_tokens += (now - self._resend_tokens_at) * _RESEND_RATE
         self._resend_tokens = min(self._resend_tokens, _RESEND_BURST)
         self._resend_tokens_at = now
         if len(self._resent) > 2 * _MAX_SKIPPED:
             self._resent = {number: at for number, at in self._resent.items() if now - at < 1}
-        sent = refused = 0
+        refused = 0
         wait = max(_MIN_RESEND_INTERVAL, self.round_trip * 0.8)
         for looked_at, sequence in enumerate(sequences):
             if self._resend_tokens < 1:
@@ -215,11 +223,25 @@ class OutboundStream:
                 self._resend_tokens -= _LOOKUP_COST
                 refused += 1
                 continue
-            self._resent[number] = now
             self._resend_tokens -= 1
-            if self._send_rtx(rtx, number, *found):
-                sent += 1
-        return sent, refused
+            if self._replays.put((rtx, number, *found), len(found[1].payload)):
+                self._resent[number] = now
+            else:
+                refused += 1
+        return self.replay(now), refused
+
+    def measure(self, now: float) -> None:
+        """Note how much was sent by now; replays keep to a share of it. For every second or so."""
+        self._replays.measure(self.octets, now)
+
+    def replay(self, now: float) -> int:
+        """Send the replays whose turn it is. Returns how many were sent."""
+        return sum(self._send_rtx(*replay) for replay in self._replays.take(now))
+
+    @property
+    def replaying(self) -> bool:
+        """Whether replays wait for their turn."""
+        return len(self._replays) > 0
 
     def _find(self, number: int) -> tuple[Segment, Stored] | None:
         if number >= self.next_number:

@@ -82,6 +82,7 @@ class Peer:
         self._clock = RemoteClock()
         self._sources: dict[int, _Source] = {}
         self._heard: set[bytes] = set()
+        self._replaying: dict[OutboundStream, None] = {}
         self._counters = counters
         self._wall = wall
         self._rtcp_handlers: dict[type, Callable[..., None]] = {
@@ -273,6 +274,8 @@ class Peer:
         sent, refused = stream.resend(request.sequences, now)
         self._counters.resends += sent
         self._counters.resends_refused += refused
+        if stream.replaying:
+            self._replaying[stream] = None
 
     def _on_keyframe_request(self, request: rtcp.KeyframeRequest, now: float) -> None:
         for ssrc in request.media_ssrcs[:8]:
@@ -290,7 +293,11 @@ class Peer:
             self.transport.send_rtcp(rtcp.picture_loss_indication(self.rtcp_ssrc, track.ssrc))
 
     def repair(self, now: float) -> None:
-        """Ask again for what is missing: packets and keyframes."""
+        """Ask again for what is missing, packets and keyframes, and go on with what the peer asked again for."""
+        for stream in list(self._replaying):
+            self._counters.resends += stream.replay(now)
+            if not stream.replaying:
+                del self._replaying[stream]
         for published in self.published.values():
             track = published.track
             if track.loss:
@@ -320,6 +327,7 @@ class Peer:
         compound = rtcp.receiver_report(self.rtcp_ssrc, blocks[:31])
         compound += rtcp.source_description(self.rtcp_ssrc, self.cname)
         for stream in self.streams.values():
+            stream.measure(now)
             report = self._sender_report(stream, now)
             if report is None:
                 continue

@@ -210,3 +210,20 @@ def test_no_jump_of_a_source_is_passed_on_that_would_hide_a_roll_over_behind_a_f
         receiver.datagrams()
         track.receive(video(10 + jump * 5000, key=True), -1, -1, 1000.0)
     assert len(receiver.packets()) == 1
+
+
+def test_many_replays_leave_one_tick_after_another_and_in_order() -> None:
+    receiver = Receiver()
+    track = running(receiver)
+    for sequence in range(11, 111):
+        track.receive(video(sequence, body=bytes(1200)), -1, -1, 1000.0)
+    receiver.packets()
+    asked = list(range(101, 141))
+    sent, refused = receiver.stream.resend(asked, 1001.0)
+    assert (0 < sent < 8, refused, receiver.stream.replaying) == (True, 0, True)
+    now, bursts = 1001.0, [sent]
+    while receiver.stream.replaying:
+        now += 0.02
+        bursts.append(receiver.stream.replay(now))
+    assert max(bursts) == sent
+    assert [int.from_bytes(packet.payload[:2], "big") for packet in receiver.packets()] == asked
