@@ -26,7 +26,7 @@ from sfu.addresses import LocalAddress, local_addresses
 from sfu.engine import Engine, EngineOptions
 from sfu.media_plane import MediaPlane
 
-from . import http
+from . import http, migration
 from .conference import Conference, Rules
 from .config import ConfigError, Settings
 from .ice_servers import IceServerList
@@ -38,7 +38,9 @@ from .websocket_protocol import HttpProtocol, WebSocketProtocol
 
 log = logging.getLogger(__name__)
 
-GOODBYE_SHARE = 0.5  # of the grace: as long clients may take to read their goodbye
+MIGRATION_SHARE = 0.5  # of the grace: as long clients may take to go on elsewhere, if there is somewhere to go
+SPREAD_SHARE = 0.3  # of that time: within it they are asked to, so that they do not arrive all at once
+GOODBYE_SHARE = 0.5  # of the grace that is left: as long clients may take to read their goodbye
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -50,6 +52,7 @@ class Running:
     tokens: Tokens
     conference: Conference
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
+    restart_media: Callable[[], None]  # have everybody build new media connections
 
 
 def build_media_plane(settings: Settings) -> Engine:
@@ -108,15 +111,22 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     web = http.build(settings=settings, server=server, tokens=tokens, media=media, counts=counts, port=port)
     listener = _Uvicorn(_uvicorn_config(settings, web))
 
+    migrating = settings.shutdown_grace * MIGRATION_SHARE if settings.migrate_to else 0.0
+
     async def stop() -> None:
-        await server.shut_down(settings.shutdown_grace * GOODBYE_SHARE)
+        if settings.migrate_to:
+            await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
+        await server.shut_down((settings.shutdown_grace - migrating) * GOODBYE_SHARE)
+
+    def restart_media() -> None:
+        server.moderate(lambda conference: migration.restart_all_media(conference, "operator"))
 
     async with asyncio.TaskGroup() as tasks:
         core = tasks.create_task(server.run(), name="control-plane")
         listening = tasks.create_task(listener.serve(sockets), name="http")
         await listener.ready.wait()
         try:
-            yield Running(port, tokens, conference, stop)
+            yield Running(port, tokens, conference, stop, restart_media)
         finally:
             await stop()
             listener.should_exit = True
@@ -221,11 +231,13 @@ async def serve(settings: Settings) -> None:
         except OSError as error:
             raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {_why(error)}.") from None
         server = await stack.enter_async_context(running(settings, media))
+        loop.add_signal_handler(signal.SIGUSR1, server.restart_media)
         _announce(settings, server, media.port)
         gc.collect()
         gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
         await ended.wait()
-        log.info("Asked to end: saying goodbye to %d connections", len(server.conference.sockets))
+        goal = f"going on at {settings.migrate_to}" if settings.migrate_to else "saying goodbye"
+        log.info("Asked to end: %d connections are %s", len(server.conference.sockets), goal)
 
 
 def _why(error: OSError) -> str:

@@ -68,6 +68,16 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
+class Migration:
+    """Where everybody is asked to go on, until when (seconds, monotonic), and when each is asked who was not yet."""
+
+    url: str
+    reason: str
+    ends_at: float
+    due: dict[ParticipantId, float]
+
+
+@dataclass(slots=True)
 class Conference:
     """All that this instance hosts, and the commands that the event being handled has caused so far."""
 
@@ -88,6 +98,7 @@ class Conference:
     failures: BucketPerAddress = field(init=False)  # an address that has used them up is refused before the upgrade
     connections: CountPerKey = field(init=False)  # of an identity in a room
     limited: Callable[[str], None] = lambda limit: None  # told the name of each limit that refused something
+    migration: Migration | None = None
     shutting_down: bool = False
     at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))
     commands: list[Command] = field(default_factory=list)

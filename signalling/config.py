@@ -199,6 +199,7 @@ class Settings:
         15.0, _number(0.1, 3600.0, "a time in seconds"), "seconds between WebSocket pings", "SECONDS"
     )
     shutdown_grace: float = _option(10.0, _seconds, "seconds a shutdown may take", "SECONDS")
+    migrate_to: str = _option("", _websocket_url, "where clients go on when this instance is asked to end", "URL")
     stun: tuple[str, ...] = _option((), _list(_ice_url("stun", "stuns")), "STUN servers for clients", "URL,…")
     turn: tuple[str, ...] = _option((), _list(_ice_url("turn", "turns")), "TURN servers for clients", "URL,…")
     turn_secret: tuple[str, ...] = _option((), _list(_text), "secrets shared with them, newest first", "SECRET,…")

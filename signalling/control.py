@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfu import media_plane as media
 
-from . import conversation, departure, entrance, negotiation, precall
+from . import conversation, departure, entrance, migration, negotiation, precall
 from . import messages as m
 from .commands import CloseCode, Command
 from .conference import Conference, Refused
@@ -51,6 +51,7 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
             _media_happened(conference, event.event)
         case Tick():
             departure.sweep(conference)
+            migration.sweep(conference)
         case ShutdownBegan():
             departure.shut_down(conference)
     return conference.take_commands()
@@ -181,4 +182,4 @@ def _peer_state_changed(conference: Conference, event: media.PeerStateChanged) -
     if session.socket is None:
         departure.end(conference, session, "timeout")  # neither media nor a socket: nobody is there any more
     else:
-        negotiation.lose_peer(conference, session)
+        migration.restart_media(conference, session, event.reason)

@@ -14,7 +14,7 @@ def leave(conference: Conference, session: Session, socket: Socket, message: m.L
     """The client asked to end its session."""
     conference.dismiss(socket.id, "left", "Goodbye.", CloseCode.NORMAL, request=message.request)
     session.socket = None
-    end(conference, session, "left")
+    end(conference, session, message.reason)
 
 
 def replaced(conference: Conference, session: Session) -> None:

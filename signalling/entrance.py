@@ -8,7 +8,7 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, negotiation, precall, roster
+from . import departure, migration, negotiation, precall, roster
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
@@ -26,6 +26,8 @@ ON_THE_WAY = 5.0
 def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     """A new session. Raises Refused."""
     _check_open(conference)
+    if conference.migration is not None:
+        raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     claims = _verify(conference, socket, message.token)
     older = conference.rooms.by_identity(claims.room, claims.identity)
     _check_room(conference, claims, replacing=older is not None)
@@ -64,6 +66,7 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
     _bind(conference, session, socket)
     _welcome(conference, session, socket, resumed=True, request=message.request)
     negotiation.tell_lost_media(conference, session)
+    migration.ask_again(conference, session)
 
 
 def check(conference: Conference, socket: Socket, message: m.Check) -> None:

@@ -9,7 +9,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,7 +67,7 @@ def build(
     ]
     if settings.dev_mode:
         routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
-    routes.append(Mount("/", _Page(settings.url, directory=WEB, html=True, check_dir=False)))
+    routes.append(Mount("/", _Page((settings.url, settings.migrate_to), directory=WEB, html=True, check_dir=False)))
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
 
@@ -223,15 +223,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
 class _Page(StaticFiles):
     """The files of web/, with a policy that lets them load nothing from elsewhere."""
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, urls: Iterable[str], **options: Any) -> None:
         super().__init__(**options)
-        parts = urlsplit(url)  # where `welcome` sends those who resume
-        self._home = f"{parts.scheme}://{parts.netloc}" if url else ""
+        # Where `welcome` sends those who resume, and `migrate` those who go on elsewhere.
+        known = [urlsplit(url) for url in urls if url]
+        self._homes = "".join(f" {parts.scheme}://{parts.netloc}" for parts in known)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-        response.headers.update(_page_headers(origins.clean_host(host), self._home))
+        response.headers.update(_page_headers(origins.clean_host(host), self._homes))
         return response
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
@@ -253,9 +254,9 @@ class _Page(StaticFiles):
         return response
 
 
-def _page_headers(host: str, home: str) -> dict[str, str]:
+def _page_headers(host: str, homes: str) -> dict[str, str]:
     # 'self' covers WebSockets of the same host in newer browsers only; naming them costs nothing.
-    sockets = (f" ws://{host} wss://{host}" if host else "") + (f" {home}" if home else "")
+    sockets = (f" ws://{host} wss://{host}" if host else "") + homes
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

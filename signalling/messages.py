@@ -116,7 +116,9 @@ class Chat(Request, frozen=True, kw_only=True, tag="chat"):
 
 
 class Leave(Request, frozen=True, kw_only=True, tag="leave"):
-    """End the session. The server answers `goodbye` and closes the socket."""
+    """End the session. The server answers `goodbye` and closes the socket. The others are told the `reason`."""
+
+    reason: Literal["left", "migrated"] = "left"
 
 
 class Ping(Request, frozen=True, kw_only=True, tag="ping"):
@@ -257,7 +259,7 @@ class ParticipantJoined(Message, frozen=True, kw_only=True, omit_defaults=False,
 
 
 class ParticipantLeft(Message, frozen=True, kw_only=True, omit_defaults=False, tag="participant_left"):
-    """Somebody is gone; `reason` is `left`, `timeout`, `replaced`, `removed` or `shutdown`."""
+    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed` or `shutdown`."""
 
     participant: str
     reason: str
@@ -325,6 +327,23 @@ class MediaState(Message, frozen=True, kw_only=True, omit_defaults=False, tag="m
     message: str
 
 
+class MediaRestart(Message, frozen=True, kw_only=True, omit_defaults=False, tag="media_restart"):
+    """Please build a new RTCPeerConnection and offer again; you stay in the room."""
+
+    reason: str
+
+
+class Migrate(Message, frozen=True, kw_only=True, tag="migrate"):
+    """Please go on at the instance at `url`: connect there first, leave here afterwards.
+
+    `deadline` is in seconds from now; this instance says goodbye to who is still here then.
+    """
+
+    url: str
+    reason: str
+    deadline: float | UnsetType = UNSET
+
+
 class Notice(Message, frozen=True, kw_only=True, omit_defaults=False, tag="notice"):
     """Something a person should know, in words that a person understands."""
 
@@ -382,6 +401,8 @@ ServerMessage = (
     | ChatMessage
     | TrackUnreceivable
     | MediaState
+    | MediaRestart
+    | Migrate
     | Notice
     | Pong
     | Done

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from sfu.media_plane import MediaPlane
 
-from . import control
+from . import control, migration
 from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Send, Verified
 from .conference import Conference
@@ -78,9 +78,17 @@ class Server:
             if not self._connections:
                 self._empty.set()
 
+    async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
+        """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
+        self.moderate(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
+        await self._until_empty(patience)
+
     async def shut_down(self, patience: float) -> None:
         """Tell every client to go and wait at most `patience` seconds until their sockets are closed."""
         self.dispatch(ShutdownBegan())
+        await self._until_empty(patience)
+
+    async def _until_empty(self, patience: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._empty.wait()

@@ -164,6 +164,7 @@ def test_a_failed_transport_ends_its_tracks_and_the_next_offer_begins_a_new_one(
     stage.media()
     stage.reports(media.PeerStateChanged(old, "failed", "the handshake failed"))
     assert ada.hears(m.MediaState).state == "failed"
+    assert ada.hears(m.MediaRestart).reason == "the handshake failed"
     assert bob.hears(m.TrackUnpublished).track == own
     assert stage.media() == [ClosePeer(old)]
     ada.offers(("a0", "microphone"))
@@ -181,6 +182,7 @@ def test_an_offer_in_flight_when_the_transport_ends_is_answered_with_an_error() 
     stage.reports(media.PeerStateChanged(stage.peer_of(ada), "closed", "silence"))
     ada.hears(m.MediaState)
     assert ada.is_refused("peer_closed").request == "offer"
+    ada.hears(m.MediaRestart)
     stage.answers_all()
     ada.hears_nothing()
 
