@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-_HOST = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_.-]{0,253})|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$")
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]{0,253})|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -14,7 +14,7 @@ _DEFAULT_PORT = {"http": 80, "https": 443}
 def clean_host(host: str) -> str:
     """A Host header in lower case if it is one, else ""; what is returned is safe to repeat in a header."""
     host = host.lower()
-    return host if _HOST.match(host) else ""
+    return host if _HOST.fullmatch(host) else ""
 
 
 def same_origin(origin: str, host: str) -> bool:

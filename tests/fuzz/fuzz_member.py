@@ -1,0 +1,40 @@
+"""Whatever a member encrypts (RTP, RTX, RTCP) raises nothing, fills no table and makes the server send little."""
+
+from __future__ import annotations
+
+from sfu.srtp import Keys, Session
+from tests.sfu.media import GCM
+from tests.sfu.test_hostile import OURS, THEIRS, Connected
+
+from .harness import unpacked
+
+MOST_SENT = 1000  # datagrams; in the second that the packets of one input take at most
+
+
+class _Open(Session):
+    """Keys that everybody has: what arrives is taken as it is, so that mutations reach what lies behind SRTP."""
+
+    def unprotect_rtp(self, packet: bytes) -> bytes:
+        return packet
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes:
+        return packet
+
+
+def run(data: bytes) -> None:
+    connected = Connected()
+    connected.fill_slot(50)
+    peer = connected.peer
+    peer.transport.srtp = _Open(Keys(GCM, OURS, THEIRS))
+    for datagram in unpacked(data):
+        if len(datagram) >= 2:
+            connected.now += 0.010
+            peer.receive(datagram, connected.now)
+    for _ in range(5):
+        connected.now += 0.100
+        peer.repair(connected.now)
+        peer.send_feedback()
+        peer.send_reports(connected.now)
+    assert len(peer.transport.queue) <= MOST_SENT
+    assert all(len(datagram) <= 1500 for datagram in peer.transport.queue)
+    assert len(peer._sources) <= 256
