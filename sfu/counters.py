@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+_BY_LABEL = {"dropped", "refused"}
+
 
 class Counters:
-    """Since start. `dropped` counts datagrams that were not used, by reason."""
+    """Since start. `dropped` counts datagrams that were not used, by reason; `refused` requests, by what was asked."""
 
     __slots__ = (
         "bytes_forwarded",
@@ -24,6 +26,7 @@ class Counters:
         "packets_received",
         "packets_repaired",
         "paths_moved",
+        "refused",
         "resends",
         "resends_refused",
         "send_failures",
@@ -31,8 +34,9 @@ class Counters:
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         for name in self.__slots__:
-            if name != "dropped":
+            if name not in _BY_LABEL:
                 setattr(self, name, 0)
 
     packets_received: int
@@ -55,5 +59,6 @@ class Counters:
 
     def export(self) -> dict[str, int]:
         """The counters by metric name, as MediaStats wants them."""
-        found = {f"{name}_total": getattr(self, name) for name in self.__slots__ if name != "dropped"}
-        return found | {f"datagrams_dropped_total{{reason={why}}}": count for why, count in self.dropped.items()}
+        found = {f"{name}_total": getattr(self, name) for name in self.__slots__ if name not in _BY_LABEL}
+        found |= {f"datagrams_dropped_total{{reason={why}}}": count for why, count in self.dropped.items()}
+        return found | {f"refusals_total{{what={what}}}": count for what, count in self.refused.items()}

@@ -88,18 +88,23 @@ class Demux:
     def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
         dropped = self._counters.dropped
         try:
+            peer = self._ufrags.get(stun.username_of(datagram) or ufrag_of(datagram[8:20]))
+            if peer is None:
+                dropped["stun_unexpected_response" if datagram[0] else "stun_unknown_ufrag"] += 1
+                return
+            now = self._clock()
+            budget = peer.known_checks if self._routes_of(socket).get(address) is peer else peer.strange_checks
+            if not budget.take(now):
+                dropped["stun_over_budget"] += 1
+                return
             check = stun.parse(datagram)
         except stun.StunError:
             dropped["stun_malformed"] += 1
             return
         if not check.is_request:
-            self._on_response(socket, check, address)
+            self._on_response(socket, peer, check, address)
             return
-        peer = self._ufrags.get(check.username.partition(":")[0])
-        if peer is None:
-            dropped["stun_unknown_ufrag"] += 1
-            return
-        if not peer.transport.handle_check(check, Path(socket, address), self._clock()):
+        if not peer.transport.handle_check(check, Path(socket, address), now):
             dropped["stun_unauthentic"] += 1
             return
         self._routes_of(socket)[address] = peer
@@ -107,9 +112,8 @@ class Demux:
             peer.checked = True
             self._on_first_check(peer)
 
-    def _on_response(self, socket: UdpSocket, response: stun.Binding, address: Address) -> None:
-        peer = self._ufrags.get(ufrag_of(response.transaction_id))
-        if peer is not None and peer.transport.handle_response(response, Path(socket, address), self._clock()):
+    def _on_response(self, socket: UdpSocket, peer: Peer, response: stun.Binding, address: Address) -> None:
+        if peer.transport.handle_response(response, Path(socket, address), self._clock()):
             self._routes_of(socket)[address] = peer
         else:
             self._counters.dropped["stun_unexpected_response"] += 1

@@ -32,8 +32,17 @@ FINGERPRINT_ALGORITHMS = frozenset(aiortc_dtls.X509_DIGEST_ALGORITHMS)
 _QUEUE_DATAGRAMS = 32
 
 
+# Longer lets a client on a lossy path finish (its repetitions come after 1, 3 and 7 s); shorter frees sooner what a
+# client holds that begins and does not go on.
+HANDSHAKE_WITHIN = 10.0  # seconds
+
+
 class DtlsError(Exception):
     """The handshake failed: wrong fingerprint, no common parameters, or the other side gave up."""
+
+
+class DtlsTimeout(DtlsError):
+    """The other side did not go on in time."""
 
 
 class Certificate:
@@ -69,14 +78,18 @@ class DtlsEndpoint:
         self._pipe.feed(datagram)
 
     async def handshake(self, fingerprints: Sequence[tuple[str, str]]) -> Keys:
-        """Run the handshake and return the SRTP keys. Raises DtlsError.
+        """Run the handshake and return the SRTP keys. Raises DtlsError, after 10 s at the latest.
 
         `fingerprints` are (algorithm, value) from the peer's SDP; its certificate must match them (RFC 8122).
         """
         if not fingerprints:
             raise DtlsError("the peer has no fingerprint")
         remote = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
-        await self._transport.start(remote)
+        try:
+            async with asyncio.timeout(HANDSHAKE_WITHIN):
+                await self._transport.start(remote)
+        except TimeoutError:
+            raise DtlsTimeout(f"no handshake within {HANDSHAKE_WITHIN:.0f} s") from None
         if self._transport.keys is None or self._transport.state != "connected":
             raise DtlsError("handshake failed or fingerprint mismatch")
         self._transport.on("statechange", self._state_changed)

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from .addresses import LocalAddress
-from .answer import Candidate, build_answer, candidate_priority
+from .answer import build_answer
+from .budgets import PUBLISHED_KBPS
 from .counters import Counters
 from .demux import Demux
 from .dtls import Certificate
+from .event_queue import EventQueue
+from .handshakes import Handshakes
 from .ice_lite import Credentials, new_credentials
 from .media_plane import (
     Answer,
@@ -33,33 +36,35 @@ from .media_plane import (
     SpeakersChanged,
     TrackId,
 )
+from .media_port import MediaPort
 from .negotiation import Negotiation, decodable_by_all
+from .offer_reader import OfferReader
 from .outbound import OutboundStream
 from .peer import Peer
-from .sdp import Offer, SdpError, parse_offer
+from .sdp import Offer, SdpError
 from .slots import SlotPool
 from .speakers import ranking
 from .switchboard import Member, Switchboard
 from .transport import PeerTransport
-from .udp import UdpSocket
 
 log = logging.getLogger(__name__)
 
 # The tick repairs losses, so it is short; the rest are multiples of it.
 TICK = 0.020
 _FEEDBACK_TICKS, _SPEAKER_TICKS, _REPORT_TICKS = 3, 15, 50
-_PORT_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What an operator may set. `port` 0 takes any free one; `start_bitrate_kbps` is the hint in answers."""
+    """What an operator may set. `port` 0 takes any free one; `start_bitrate_kbps` is the hint in answers,
+    `publish_kbps` how much one peer may send us."""
 
     addresses: Sequence[LocalAddress]
     port: int = 0
     most_slots: Mapping[Kind, int] = field(default_factory=lambda: {"audio": 32, "video": 32})
     max_sections: int = 128
     start_bitrate_kbps: int | None = 1000
+    publish_kbps: int = PUBLISHED_KBPS
 
 
 class Engine:
@@ -82,12 +87,15 @@ class Engine:
         self._random_bits = random_bits
         self._negotiation = Negotiation(random_bits)
         self._certificate = Certificate()
-        self._sockets: list[UdpSocket] = []
+        self._media_port: MediaPort | None = None
         self._board = Switchboard(self._emit, clock)
         self._members = self._board.members
         self._demux = Demux(self.counters, clock, self._on_first_check)
         self._dirty: list[PeerTransport] = []
-        self._events: asyncio.Queue[MediaEvent | None] = asyncio.Queue()
+        self._offers = OfferReader(options.max_sections)
+        self._handshakes = Handshakes(self.counters)
+        self._events = EventQueue()
+        self._news = asyncio.Event()  # an event waits, or the engine is closed
         self._speakers: dict[str, tuple[tuple[str, float], ...]] = {}
         self._tasks = asyncio.TaskGroup()
         self._closed = False
@@ -97,10 +105,11 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         """Bind the sockets. Raises OSError if an address or the port cannot be had."""
-        self._sockets = self._bind()
-        loop = asyncio.get_running_loop()
-        for socket in self._sockets:
-            socket.open(loop)
+        options = self._options
+        self._media_port = MediaPort(
+            options.addresses, options.port, self.counters, self._demux.on_datagram, self._flush
+        )
+        self._media_port.open()
         await self._tasks.__aenter__()
         self._tasks.create_task(self._tick_forever(), name="media tick")
         return self
@@ -116,34 +125,19 @@ class Engine:
         self._closed = True
         for peer_id in list(self._members):
             await self.close_peer(peer_id)
-        loop = asyncio.get_running_loop()
-        for socket in self._sockets:
-            socket.close(loop)
-        self._events.put_nowait(None)
-
-    def _bind(self) -> list[UdpSocket]:
-        if not self._options.addresses:
-            raise OSError("no local address for media")
-        for attempt in range(_PORT_ATTEMPTS):
-            sockets: list[UdpSocket] = []
-            try:
-                for address in self._options.addresses:
-                    port = sockets[0].port if sockets else self._options.port
-                    sockets.append(UdpSocket(address, port, self.counters, self._demux.on_datagram, self._flush))
-            except OSError:
-                # With port 0 the first socket's port may be taken on another address: draw again.
-                for socket in sockets:
-                    socket.close(asyncio.get_running_loop())
-                if self._options.port or not sockets or attempt == _PORT_ATTEMPTS - 1:
-                    raise
-                continue
-            return sockets
-        raise AssertionError("unreachable")
+        self._bound.close()
+        self._news.set()
 
     @property
     def port(self) -> int:
         """The UDP port in use."""
-        return self._sockets[0].port
+        return self._bound.number
+
+    @property
+    def _bound(self) -> MediaPort:
+        if self._media_port is None:
+            raise RuntimeError("the engine is used outside of its block")
+        return self._media_port
 
     # ------------------------------------------------------------------------------------------- verbs
 
@@ -159,11 +153,13 @@ class Engine:
 
     async def answer(self, peer: PeerId, sdp: str, tracks: Sequence[PublishedTrack]) -> Answer:
         """See MediaPlane."""
-        member = self._member(peer)
+        self._member(peer)
         try:
-            offer = parse_offer(sdp, max_sections=self._options.max_sections)
+            offer = await self._offers.read(sdp)
         except SdpError as error:
+            self.counters.refused[error.code] += 1
             raise MediaError(error.code, str(error)) from None
+        member = self._member(peer)  # it may have been closed while we read
         while (connection := member.peer) is not None and (
             connection.transport.fingerprints != offer.fingerprints
             or connection.transport.state in ("closed", "failed")
@@ -195,7 +191,7 @@ class Engine:
             ice_ufrag=credentials.ufrag,
             ice_pwd=credentials.password,
             fingerprint=self._certificate.fingerprint,
-            candidates=self._candidates(),
+            candidates=self._bound.candidates(),
             session_id=member.session_id,
             session_version=member.session_version,
             start_bitrate_kbps=self._options.start_bitrate_kbps,
@@ -232,14 +228,21 @@ class Engine:
             "media_peers_connected": float(sum(peer.transport.state == "connected" for peer in connections)),
             "media_tracks": float(len(self._board.tracks)),
             "media_slots": float(sum(len(peer.slots) for peer in connections)),
-            "media_gso_enabled": float(any(socket.gso for socket in self._sockets)),
+            "media_handshakes_running": float(self._handshakes.running),
+            "tasks": float(len(asyncio.all_tasks())),
         }
-        return MediaStats(self.counters.export(), gauges)
+        counters = self.counters.export() | {"udp_kernel_drops_total": self._bound.kernel_drops}
+        return MediaStats(counters, gauges | self._bound.gauges())
 
     async def events(self) -> AsyncIterator[MediaEvent]:
         """See MediaPlane."""
-        while (event := await self._events.get()) is not None:
-            yield event
+        while True:
+            while (event := self._events.take()) is not None:
+                yield event
+            if self._closed:
+                return
+            self._news.clear()
+            await self._news.wait()
 
     # ------------------------------------------------------------------------------------------- connections
 
@@ -248,14 +251,6 @@ class Engine:
             return self._members[peer]
         except KeyError:
             raise MediaError("unknown_peer", f"There is no media peer {peer}.") from None
-
-    def _candidates(self) -> list[Candidate]:
-        """All our addresses, in the order they were given; loopback is of use to one machine only, so it is last."""
-        ordered = sorted(self._sockets, key=lambda s: s.local.host.startswith("127.") or s.local.host == "::1")
-        return [
-            Candidate(*socket.announced, candidate_priority("host", 65535 - number), str(number + 1))
-            for number, socket in enumerate(ordered)
-        ]
 
     def _connect(self, member: Member, offer: Offer) -> Peer:
         now = self._clock()
@@ -271,7 +266,16 @@ class Engine:
             now,
         )
         pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots)
-        peer = Peer(member.id, member.room, transport, pool, self._random_bits(31) + 1, self.counters, self._wall)
+        peer = Peer(
+            member.id,
+            member.room,
+            transport,
+            pool,
+            self._random_bits(31) + 1,
+            self.counters,
+            self._wall,
+            self._options.publish_kbps,
+        )
         for track, wish in member.wishes.items():
             pool.want(track, wish)
         member.peer = peer
@@ -294,7 +298,8 @@ class Engine:
 
     async def _handshake(self, peer: Peer) -> None:
         try:
-            await peer.transport.handshake()
+            async with self._handshakes.turn(peer.room):
+                await peer.transport.handshake()
         except Exception:  # a fault on the way to one connection must not end the group, and with it every call
             self.counters.media_internal_errors += 1
             log.exception("peer %s", peer.id)
@@ -310,7 +315,8 @@ class Engine:
 
     def _emit(self, event: MediaEvent) -> None:
         if not self._closed:
-            self._events.put_nowait(event)
+            self._events.put(event)
+            self._news.set()
 
     def _flush(self) -> None:
         """Send what the batch at hand has queued."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .budgets import RESTARTS, Budget
 from .codecs import CodecKey
 from .keyframes import KeyframeRequests
 from .loss import LossRepair
@@ -63,6 +64,8 @@ class InboundTrack:
         self.ask_keyframe: Callable[[], None] = _nobody
         self.sync: tuple[float, int] | None = None
         """(our time in seconds since 1970, RTP timestamp) of the last sender report."""
+        self.restarts = Budget(RESTARTS)
+        self.restart_refused = False  # the last packet would have begun the track anew once too often
         self.last_timestamp = 0
         self.last_at = 0.0
         self._highest = -1
@@ -171,6 +174,9 @@ class InboundTrack:
             if repaired:  # it repeats what was sent before, so it cannot tell where the source is now
                 return False
             if highest >= 0:
+                if not self.restarts.take(now):
+                    self.restart_refused = True
+                    return False
                 self.restart(now)
             number = FIRST_CYCLE + packet.sequence
             highest = number - 1

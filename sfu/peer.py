@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from . import red, rtcp, rtp
+from .budgets import (
+    CHECKS,
+    KEYFRAME_REQUESTS,
+    PUBLISHED_KBPS,
+    PUBLISHED_PACKETS_PER_SECOND,
+    RTCP_BYTES_PER_SECOND,
+    RTCP_PACKETS_PER_SECOND,
+    Allowance,
+    Budget,
+)
 from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION, CodecKey
 from .counters import Counters
 from .inbound import InboundTrack
@@ -54,7 +64,10 @@ class _Source:
 
 
 class Peer:
-    """`wall` turns the monotonic `now` of the methods into seconds since 1970."""
+    """`wall` turns the monotonic `now` of the methods into seconds since 1970.
+
+    `publish_kbps` is how much it may send us; what is above that is dropped before it is decrypted.
+    """
 
     def __init__(
         self,
@@ -65,6 +78,7 @@ class Peer:
         rtcp_ssrc: int,
         counters: Counters,
         wall: Callable[[float], float],
+        publish_kbps: int = PUBLISHED_KBPS,
     ) -> None:
         self.id = peer_id
         self.room = room
@@ -77,6 +91,8 @@ class Peer:
         self.slots: dict[str, OutboundStream] = {}
         self.feedback = FeedbackRecorder()
         self.checked = False  # by a first authentic connectivity check
+        # Strangers who know our name must not silence the checks from where we know the client to be.
+        self.known_checks, self.strange_checks = Budget(CHECKS), Budget(CHECKS)
         self.mid_id = 0
         self.transport_cc_id = 0
         self._clock = RemoteClock()
@@ -85,6 +101,9 @@ class Peer:
         self._replaying: dict[OutboundStream, None] = {}
         self._counters = counters
         self._wall = wall
+        self._rtp_allowance = Allowance(PUBLISHED_PACKETS_PER_SECOND, publish_kbps * 125)
+        self._rtcp_allowance = Allowance(RTCP_PACKETS_PER_SECOND, RTCP_BYTES_PER_SECOND)
+        self._keyframe_requests = Budget(KEYFRAME_REQUESTS)
         self._rtcp_handlers: dict[type, Callable[..., None]] = {
             rtcp.SenderReport: self._on_sender_report,
             rtcp.ReceiverReport: self._on_receiver_report,
@@ -134,6 +153,13 @@ class Peer:
             dropped["before_keys"] += 1
             return False
         is_rtcp = rtp.is_rtcp(datagram)
+        size = len(datagram)
+        allowance = self._rtcp_allowance if is_rtcp else self._rtp_allowance
+        allowance.packets -= 1
+        allowance.bytes -= size
+        if (allowance.packets < 0 or allowance.bytes < 0) and not allowance.refill(size, now):
+            dropped["rtcp_rate" if is_rtcp else "publish_rate"] += 1
+            return False
         ssrc = datagram[4:8] if is_rtcp else datagram[8:12]
         if ssrc not in self._heard and len(self._heard) >= _MAX_HEARD:
             dropped["too_many_ssrcs"] += 1
@@ -165,7 +191,6 @@ class Peer:
             self.feedback.received(number[0] << 8 | number[1], now)
         source = self._sources.get(packet.ssrc) or self._resolve(packet, now)
         if source is None:
-            self._counters.dropped["unknown_ssrc"] += 1  # Chromium's bandwidth probes on SSRC 0 among them
             return
         published = source.published
         if source.repairs:
@@ -188,6 +213,9 @@ class Peer:
             return
         track = published.track
         if codec is not track.codec and not source.repairs:  # a repaired packet may be of the codec before
+            if codec != track.codec and not track.restarts.take(now):
+                self._counters.dropped["source_restarts"] += 1
+                return
             track.set_codec(codec, now)
         level = packet.extensions.get(published.level_id)
         orientation = packet.extensions.get(published.orientation_id)
@@ -200,13 +228,16 @@ class Peer:
             primary_at=primary_at,
         )
         if not fresh:
-            self._counters.dropped["duplicate_or_late"] += 1
+            self._counters.dropped["source_restarts" if track.restart_refused else "duplicate_or_late"] += 1
+            track.restart_refused = False
         elif source.repairs:
             self._counters.packets_repaired += 1
 
     def _resolve(self, packet: Packet, now: float) -> _Source | None:
         """Whose packet is it? The mid says so (RFC 9143 section 9.2), else a payload type of one section only."""
+        dropped = self._counters.dropped
         if len(self._sources) >= _MAX_SOURCES:
+            dropped["unknown_ssrc"] += 1
             return None
         mid = packet.extensions.get(self.mid_id)
         if mid is not None:
@@ -218,11 +249,15 @@ class Peer:
                 if packet.payload_type in p.formats or packet.payload_type in p.red_formats
             ]
         if len(candidates) != 1:
+            dropped["unknown_ssrc"] += 1  # Chromium's bandwidth probes on SSRC 0 among them
             return None
         published = candidates[0]
         if packet.payload_type in published.rtx_formats:
             source = self._sources[packet.ssrc] = _Source(published, repairs=True)
             return source
+        if published.track.ssrc and not published.track.restarts.take(now):
+            dropped["source_restarts"] += 1
+            return None
         return self._set_source(published, packet.ssrc, now)
 
     def _set_source(self, published: Published, ssrc: int, now: float) -> _Source:
@@ -281,7 +316,9 @@ class Peer:
         for ssrc in request.media_ssrcs[:8]:
             stream = self.streams.get(ssrc)
             track = stream.track if stream is not None else None
-            if track is not None:
+            if not self._keyframe_requests.take(now):
+                self._counters.refused["keyframe_request"] += 1
+            elif track is not None:
                 track.want_keyframe(now)
 
     # ------------------------------------------------------------------------------------------- RTCP out

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import stun
 from .counters import Counters
-from .dtls import Certificate, DtlsEndpoint, DtlsError
+from .dtls import Certificate, DtlsEndpoint, DtlsError, DtlsTimeout
 from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite, RandomBits
 from .media_plane import PeerState
 from .srtp import Session, SrtpError
@@ -128,6 +128,7 @@ class PeerTransport:
             keys = await self._dtls.handshake(self.fingerprints)
         except DtlsError as error:
             self._counters.handshakes_failed += 1
+            self._counters.refused["handshake_too_slow"] += isinstance(error, DtlsTimeout)
             self._set_state("failed", f"DTLS: {error}")
             return
         except Exception as error:  # whatever the other side provoked inside the library ends only itself

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 import struct
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _UDP_SEGMENT = 103  # linux/udp.h; Python has no name for it
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+_SO_MEMINFO = 55  # asm-generic/socket.h: nine numbers of 32 bits, the last is how many datagrams did not fit
+_DROPS = 8
 # The kernel's default holds 92 packets, less than one burst of keyframes.
 _BUFFER_BYTES = 4 * 1024 * 1024
 # Reading until the socket is empty would starve everything else under a flood.
@@ -54,8 +57,10 @@ class UdpSocket:
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         if family == socket.AF_INET6:
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _enlarge(self._socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
-        _enlarge(self._socket, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
+        self.receive_buffer = _enlarge(self._socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
+        self.send_buffer = _enlarge(self._socket, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
+        if min(self.receive_buffer, self.send_buffer) < _BUFFER_BYTES:
+            _warn_of_small_buffers(self.receive_buffer, self.send_buffer)
         try:
             self._socket.bind((bind.host, port))
         except OSError:
@@ -72,6 +77,15 @@ class UdpSocket:
     def announced(self) -> tuple[str, int]:
         """The address for the candidate line."""
         return self.local.public_host or self.local.host, self.local.public_port or self.port
+
+    @property
+    def kernel_drops(self) -> int:
+        """Datagrams that the kernel received and threw away because we did not read fast enough."""
+        try:
+            numbers = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_DROPS + 1))
+        except OSError:  # closed, or a kernel that does not tell
+            return 0
+        return int(struct.unpack_from("=I", numbers, 4 * _DROPS)[0]) if len(numbers) > 4 * _DROPS else 0
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to read."""
@@ -149,12 +163,24 @@ class UdpSocket:
         log.debug("send: %s", error)
 
 
-def _enlarge(sock: socket.socket, option: int, force: int) -> None:
-    """Past net.core.*mem_max only root may go; without it we take what we get."""
+def _enlarge(sock: socket.socket, option: int, force: int) -> int:
+    """The bytes we got: past net.core.*mem_max only root may go."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER_BYTES)
     except OSError:
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+    # socket(7): "The kernel doubles this value (to allow space for bookkeeping overhead)".
+    return sock.getsockopt(socket.SOL_SOCKET, option) // 2
+
+
+@functools.cache
+def _warn_of_small_buffers(receive: int, send: int) -> None:
+    log.warning(
+        "socket buffers of %d and %d bytes instead of %d: bursts will be lost; raise net.core.rmem_max and wmem_max",
+        receive,
+        send,
+        _BUFFER_BYTES,
+    )
 
 
 _gso: bool | None = None

@@ -28,6 +28,9 @@ SHELLS = {
     "sfu.demux",
     "sfu.dtls",
     "sfu.engine",
+    "sfu.handshakes",
+    "sfu.media_port",
+    "sfu.offer_reader",
     "sfu.transport",
     "sfu.udp",
 }

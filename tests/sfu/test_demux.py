@@ -217,3 +217,19 @@ def test_strangers_are_tried_against_nobodys_keys_beyond_a_rate() -> None:
         world.arrive(RTP, ("192.0.2.77", 5000))
     assert len(tried) == 200
     assert world.dropped == {"unknown_address": 1000}
+
+
+def test_forged_checks_in_the_name_of_a_client_do_not_silence_its_own() -> None:
+    world = World()
+    world.peer("ann")
+    world.arrive(check("ann"), HERE)
+    for port in range(1000):
+        world.arrive(check("ann", "guessed" * 4), ("203.0.113.1", port))
+    assert world.dropped["stun_over_budget"] > 700
+    assert world.dropped["stun_unauthentic"] + world.dropped["stun_over_budget"] == 1000
+    answered = world.counters.checks_answered
+    world.arrive(check("ann"), HERE)
+    assert world.counters.checks_answered == answered + 1
+    world.clock.now += 1
+    world.arrive(check("ann"), THERE)
+    assert world.counters.checks_answered == answered + 2, "and in time it may come from elsewhere again"

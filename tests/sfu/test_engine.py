@@ -55,7 +55,9 @@ def state_of(media: Engine, peer: PeerId) -> str:
 
 def told(media: Engine, kind: type[E]) -> list[E]:
     """The events of one kind up to now."""
-    events = [media._events.get_nowait() for _ in range(media._events.qsize())]
+    events: list[MediaEvent] = []
+    while (event := media._events.take()) is not None:
+        events.append(event)
     return [event for event in events if isinstance(event, kind)]
 
 
@@ -128,7 +130,6 @@ async def test_another_certificate_replaces_the_connection_and_ends_its_tracks(m
     assert media._board.members[ANN].peer is not before
     assert told(media, SlotsChanged) == [
         SlotsChanged(BOB, {"1": None}),
-        SlotsChanged(ANN, {}),
         SlotsChanged(ANN, {"1": TrackId("bob-v")}),  # what ann wanted it still wants
     ]
     assert set(media._board.tracks) == {"ann-v2", "bob-v"}

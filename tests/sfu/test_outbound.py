@@ -93,7 +93,7 @@ def test_a_source_that_began_anew_cannot_make_a_receiver_lose_count() -> None:
     receiver = Receiver()
     track = running(receiver)
     for restart in range(60):
-        track.receive(video(17_000 * restart, key=True), -1, -1, 1000.0)
+        track.receive(video(17_000 * restart, key=True), -1, -1, 1000.0 + restart)
     assert [packet.sequence for packet in receiver.packets()] == list(range(100, 160))
 
 
@@ -208,7 +208,7 @@ def test_no_jump_of_a_source_is_passed_on_that_would_hide_a_roll_over_behind_a_f
     receiver.packets()
     for jump in range(1, 31):  # of these the receiver gets the last only
         receiver.datagrams()
-        track.receive(video(10 + jump * 5000, key=True), -1, -1, 1000.0)
+        track.receive(video(10 + jump * 5000, key=True), -1, -1, 1000.0 + jump)
     assert len(receiver.packets()) == 1
 
 

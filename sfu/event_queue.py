@@ -1,0 +1,45 @@
+"""The events that wait for the control plane: of each kind and subject only the newest, so that they are bounded."""
+
+from __future__ import annotations
+
+from .media_plane import MediaEvent, PeerStateChanged, SpeakersChanged, TrackUnreceivable
+
+_Key = tuple[type[MediaEvent], str, str]
+
+
+class EventQueue:
+    """First in, first out; an event replaces, and goes behind, a waiting one that it makes obsolete.
+
+    Every event tells a whole state, so that who missed the one before has missed nothing. What may wait is bounded by
+    the peers, rooms and subscriptions there are, however slowly it is read.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[_Key, MediaEvent] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, event: MediaEvent) -> None:
+        """Add an event."""
+        key = _key(event)
+        self._waiting.pop(key, None)
+        self._waiting[key] = event
+
+    def take(self) -> MediaEvent | None:
+        """The oldest event, None if there is none."""
+        if not self._waiting:
+            return None
+        return self._waiting.pop(next(iter(self._waiting)))
+
+
+def _key(event: MediaEvent) -> _Key:
+    match event:
+        case SpeakersChanged():
+            return type(event), event.room, ""
+        case TrackUnreceivable():
+            return type(event), event.peer, event.track
+        case PeerStateChanged():  # nobody should miss that it was connected once
+            return type(event), event.peer, event.state
+        case _:
+            return type(event), event.peer, ""

@@ -1,0 +1,56 @@
+"""However slowly events are read, no more of them wait than there are peers, rooms and subscriptions."""
+
+from __future__ import annotations
+
+from sfu.event_queue import EventQueue
+from sfu.media_plane import (
+    MediaEvent,
+    NegotiationNeeded,
+    PeerId,
+    PeerStateChanged,
+    SlotsChanged,
+    SpeakersChanged,
+    TrackId,
+    TrackUnreceivable,
+)
+
+ANN, BOB = PeerId("ann"), PeerId("bob")
+
+
+def read(queue: EventQueue) -> list[MediaEvent]:
+    found: list[MediaEvent] = []
+    while (event := queue.take()) is not None:
+        found.append(event)
+    return found
+
+
+def test_events_come_in_the_order_they_happened() -> None:
+    queue = EventQueue()
+    events: list[MediaEvent] = [
+        PeerStateChanged(ANN, "connecting", ""),
+        PeerStateChanged(ANN, "connected", ""),
+        SlotsChanged(BOB, {}),
+        NegotiationNeeded(BOB, 1, 1),
+        TrackUnreceivable(BOB, TrackId("t"), "AV1"),
+    ]
+    for event in events:
+        queue.put(event)
+    assert len(queue) == len(events)
+    assert read(queue) == events
+    assert read(queue) == []
+
+
+def test_of_what_is_told_again_only_the_newest_waits() -> None:
+    queue = EventQueue()
+    for number in range(1000):
+        queue.put(SlotsChanged(ANN, {str(number): None}))
+        queue.put(SpeakersChanged("room", ((TrackId("t"), number / 1000),)))
+        queue.put(PeerStateChanged(ANN, "connected" if number % 2 else "disconnected", ""))
+    queue.put(SlotsChanged(BOB, {}))
+    assert read(queue) == [
+        PeerStateChanged(ANN, "disconnected", ""),
+        SlotsChanged(ANN, {"999": None}),
+        SpeakersChanged("room", ((TrackId("t"), 0.999),)),
+        PeerStateChanged(ANN, "connected", ""),
+        SlotsChanged(BOB, {}),
+    ]
