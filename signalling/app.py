@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import json
 import logging
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 
 from sfu.addresses import LocalAddress, local_addresses
 from sfu.engine import Engine, EngineOptions
 from sfu.media_plane import MediaPlane
 
 from . import http, migration
+from .certificates import Certificate, CertificateError
 from .conference import Conference, Rules
 from .config import ConfigError, Settings
 from .ice_servers import IceServerList
 from .limits import Rate
+from .listeners import LOOPBACK, Listener, listen, why
 from .metrics import Metrics, Sizes
 from .server import Server
 from .tokens import Key, Tokens, secret_key
-from .websocket_protocol import HttpProtocol, WebSocketProtocol
 
 log = logging.getLogger(__name__)
 
 MIGRATION_SHARE = 0.5  # of the grace: as long clients may take to go on elsewhere, if there is somewhere to go
 SPREAD_SHARE = 0.3  # of that time: within it they are asked to, so that they do not arrive all at once
 GOODBYE_SHARE = 0.5  # of the grace that is left: as long clients may take to read their goodbye
-LOOPBACK = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +82,16 @@ def build_conference(settings: Settings, tokens: Tokens) -> Conference:
     return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
 
 
+def build_certificate(settings: Settings) -> Certificate | None:
+    """The certificate for TLS, if one is set. Raises ConfigError."""
+    if not settings.tls_cert:
+        return None
+    try:
+        return Certificate(settings.tls_cert, settings.tls_key)
+    except CertificateError as error:
+        raise ConfigError(f"--tls-cert: {error}") from None
+
+
 def _burst(per_second: float, times: float) -> Rate:
     return Rate(per_second, max(1.0, per_second * times))
 
@@ -106,11 +112,12 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     server = Server(
         conference, media, counts, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
     )
+    certificate = build_certificate(settings)
+    tls = certificate.context if certificate else None
     sockets = listen(settings)
     port: int = sockets[0].getsockname()[1]
     web = http.build(settings=settings, server=server, tokens=tokens, media=media, counts=counts, port=port)
-    listener = _Uvicorn(_uvicorn_config(settings, web))
-
+    listener = Listener(settings, web, tls, settings.shutdown_grace * (1 - GOODBYE_SHARE))
     migrating = settings.shutdown_grace * MIGRATION_SHARE if settings.migrate_to else 0.0
 
     async def stop() -> None:
@@ -124,6 +131,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     async with asyncio.TaskGroup() as tasks:
         core = tasks.create_task(server.run(), name="control-plane")
         listening = tasks.create_task(listener.serve(sockets), name="http")
+        watching = tasks.create_task(certificate.watch(), name="certificate") if certificate else None
         await listener.ready.wait()
         try:
             yield Running(port, tokens, conference, stop, restart_media)
@@ -132,88 +140,8 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
             listener.should_exit = True
             await listening
             core.cancel()
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn that says when it is ready, and leaves signals alone: they mean goodbyes first, which is our business."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _uvicorn_config(settings: Settings, web: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(
-        web,
-        ws=WebSocketProtocol,
-        http=HttpProtocol,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws_max_size=settings.max_message_bytes,
-        ws_per_message_deflate=False,
-        ws_ping_interval=settings.ping_interval,
-        ws_ping_timeout=settings.ping_interval,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=max(1, int(settings.shutdown_grace * (1 - GOODBYE_SHARE))),
-    )
-
-
-def listen(settings: Settings) -> list[socket.socket]:
-    """The listening sockets, all on one port. Raises ConfigError where the address cannot be taken."""
-    if settings.host:
-        hosts: tuple[str, ...] = LOOPBACK if settings.host == "localhost" else (settings.host,)
-    else:
-        hosts = LOOPBACK if settings.dev_mode else ("0.0.0.0", "::")  # noqa: S104 - with keys it is meant for all
-    for _ in range(20):  # a free port of one family may be taken in the other
-        try:
-            return _listen(hosts, settings.port)
-        except OSError as error:
-            if settings.port or error.errno != errno.EADDRINUSE:
-                place = f"{settings.host or 'localhost'}, port {settings.port},"
-                raise ConfigError(f"HTTP cannot listen on {place} because: {_why(error)}.") from None
-    raise ConfigError("--port 0: no port is free.")
-
-
-def _listen(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    sockets: list[socket.socket] = []
-    try:
-        for host in hosts:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            if family == socket.AF_INET6 and len(hosts) > 1 and not _has_ipv6(host):
-                continue
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((host, port))
-            listener.setblocking(False)
-            port = listener.getsockname()[1]
-    except BaseException:
-        for listener in sockets:
-            listener.close()
-        raise
-    return sockets
-
-
-def _has_ipv6(host: str) -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind((host, 0))
-    except OSError:
-        return False
-    return True
+            if watching is not None:
+                watching.cancel()
 
 
 # ------------------------------------------------------------------------------------------------------ the process
@@ -229,7 +157,7 @@ async def serve(settings: Settings) -> None:
         try:
             media = await stack.enter_async_context(build_media_plane(settings))
         except OSError as error:
-            raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {_why(error)}.") from None
+            raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {why(error)}.") from None
         server = await stack.enter_async_context(running(settings, media))
         loop.add_signal_handler(signal.SIGUSR1, server.restart_media)
         _announce(settings, server, media.port)
@@ -240,15 +168,12 @@ async def serve(settings: Settings) -> None:
         log.info("Asked to end: %d connections are %s", len(server.conference.sockets), goal)
 
 
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
 def _announce(settings: Settings, server: Running, media_port: int) -> None:
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
-    print(f"AuraLink is ready: http://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
+    scheme = "https" if settings.tls_cert else "http"
+    print(f"AuraLink is ready: {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
     if settings.ready_file:
         # Renamed into place, so that who waits for the file never reads half of it.
         ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port}

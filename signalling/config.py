@@ -190,6 +190,8 @@ class Settings:
     allowed_origins: tuple[str, ...] = _option(
         (), _list(_origin), "origins of pages that may connect beside our own, or *", "ORIGIN,…"
     )
+    tls_cert: str = _option("", _text, "PEM file with the certificate chain; without it, plain HTTP", "PATH")
+    tls_key: str = _option("", _text, "PEM file with its private key", "PATH")
     trusted_proxies: tuple[str, ...] = _option(
         (), _list(_network), "proxies whose X-Forwarded-For and -Proto are believed", "ADDRESS,…"
     )
@@ -266,6 +268,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(
             f"--host {settings.host} is refused without keys: set --keys or AURALINK_KEYS to serve other machines."
         )
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("--tls-cert and --tls-key go together: set both, or none where a proxy ends TLS.")
     if settings.turn and not settings.turn_secret:
         raise ConfigError("--turn needs --turn-secret, the secret the TURN servers share with this one.")
 

@@ -17,8 +17,10 @@ PACKAGES = ("signalling", "sfu", "state", "turn_probe", "loadtest")
 # between the world and the pure modules. Tests of pure modules need no network, no clock and no luck.
 SHELLS = {
     "signalling.app",
+    "signalling.certificates",
     "signalling.cli",
     "signalling.http",
+    "signalling.listeners",
     "signalling.media_work",
     "signalling.metrics",
     "signalling.server",

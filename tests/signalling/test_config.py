@@ -127,5 +127,10 @@ def test_dev_mode_on_loopback_is_fine(host: str) -> None:
     assert load({"host": host}, {}).host == host
 
 
+@pytest.mark.parametrize("flags", [{"tls_cert": "chain.pem"}, {"tls_key": "key.pem"}])
+def test_the_two_files_of_tls_go_together(flags: dict[str, str]) -> None:
+    assert sentence(flags).startswith("--tls-cert and --tls-key")
+
+
 def test_turn_needs_its_secret() -> None:
     assert "--turn-secret" in sentence({"turn": "turn:t.example:3478"})
