@@ -12,11 +12,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 from .addresses import LocalAddress
 from .answer import build_answer
 from .budgets import PUBLISHED_KBPS
+from .codec_policy import decodable_by_all
 from .counters import Counters
 from .demux import Demux
 from .dtls import Certificate
@@ -37,7 +39,7 @@ from .media_plane import (
     TrackId,
 )
 from .media_port import MediaPort
-from .negotiation import Negotiation, decodable_by_all
+from .negotiation import Negotiation, decoders
 from .offer_reader import OfferReader
 from .outbound import OutboundStream
 from .peer import Peer
@@ -175,14 +177,14 @@ class Engine:
         member.remote_ufrag = offer.ice_ufrag
         wanted = {track.mid: track.track for track in tracks}
         dtx = {track.mid for track in tracks if track.dtx}
-        allowed = decodable_by_all(self._board.roommates(member))
+        allowed = decodable_by_all(decoders(self._board.roommates(member)))
         outcome = self._negotiation.apply(connection, offer, wanted, allowed, self._clock(), dtx)
         for published in outcome.ended:
             self._board.end(published.id)
         for published in outcome.started:
             self._board.tracks[published.id] = (member, published)
-        connection.pool.reconsider()
-        self._board.reseat(member)
+            published.track.codec_changed = partial(self._board.codec_changed, published.id)
+        self._board.renegotiated(member)
         member.session_version += 1
         credentials = connection.transport.ice.credentials
         text = build_answer(

@@ -62,6 +62,7 @@ class InboundTrack:
         self.keyframes = KeyframeRequests()
         self.meter = LevelMeter()
         self.ask_keyframe: Callable[[], None] = _nobody
+        self.codec_changed: Callable[[], None] = _nobody
         self.sync: tuple[float, int] | None = None
         """(our time in seconds since 1970, RTP timestamp) of the last sender report."""
         self.restarts = Budget(RESTARTS)
@@ -117,6 +118,14 @@ class InboundTrack:
             self._groups = {key: kept for key, kept in self._groups.items() if kept is not group}
         stream.stop(self.last_timestamp, self.last_at)
 
+    def renegotiated(self, stream: OutboundStream, now: float) -> None:
+        """The receiver of `stream` may call codecs and header extensions by other names now: go on under those."""
+        group = self._running.get(stream)
+        names = (stream.codecs.get(self.codec) if self.codec else None, stream.extensions.ids)
+        if group is not None and names != (group.payload_types, group.extensions.ids):
+            self.detach(stream, now)
+            self.attach(stream, now)
+
     def hold(self, now: float) -> None:
         """Let every stream wait for the next keyframe, as after a mute or a restart of the source."""
         for stream in list(self._running):
@@ -133,10 +142,15 @@ class InboundTrack:
 
     def set_codec(self, codec: CodecKey, now: float) -> None:
         """The publisher's packets are of `codec` from now on."""
-        if codec != self.codec:
+        before, self.codec = self.codec, codec  # this object from now on: the packet path compares by identity
+        if codec != before:
             self._starts_keyframe = starts_keyframe(codec.name)
             self.hold(now)
-        self.codec = codec  # this object from now on: the packet path compares by identity
+            self.codec_changed()
+
+    def is_newest(self, sequence: int) -> bool:
+        """Whether a packet of this number is ahead of all that came."""
+        return self._highest < 0 or extend(sequence, self._highest) > self._highest
 
     def _start(self, stream: OutboundStream, number: int, timestamp: int, now: float) -> None:
         payload_types = stream.codecs.get(self.codec) if self.codec else None

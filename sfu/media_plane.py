@@ -67,7 +67,10 @@ class PeerStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class NegotiationNeeded:
-    """`peer` should send an offer with `audio` and `video` receive sections in total (not: in addition)."""
+    """`peer` should send an offer with `audio` and `video` receive sections in total (not: in addition).
+
+    It should do so even if it has them all: its answer may then choose another codec for what it publishes.
+    """
 
     peer: PeerId
     audio: int

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .answer import Negotiated, SectionPlan, negotiate
-from .codecs import AUDIO_LEVEL, OPUS, VIDEO_ORIENTATION, VP8, CodecKey
+from .codec_policy import answerable
+from .codecs import AUDIO_LEVEL, VIDEO_ORIENTATION, CodecKey
 from .inbound import InboundTrack
 from .media_plane import AcceptedTrack, Kind, TrackId
 from .outbound import FIRST_NUMBER_BELOW, HeaderExtensions, OutboundStream, PayloadTypes
@@ -81,9 +82,8 @@ class Negotiation:
         now: float,
     ) -> SectionPlan:
         published = peer.published.get(section.mid)
-        if published is not None and published.track.codec is not None and allowed is not None:
-            # Somebody who cannot decode it came later; for all the others it goes on.
-            allowed = {*allowed, published.track.codec}
+        running = published.track.codec if published is not None else None
+        allowed = answerable([codec.key for codec in section.codecs], allowed, running)
         agreed = negotiate(section, allowed, "publish")
         if not agreed.codecs:
             outcome.rejected[section.mid] = "codec_unsupported"
@@ -95,13 +95,7 @@ class Negotiation:
         if published is None:
             published = Published(track_id, section.mid, kind, InboundTrack(kind))
             outcome.started.append(published)
-        published.formats = {codec.payload_type: codec.key for codec in agreed.codecs}
-        published.rtx_formats = {
-            codec.rtx_payload_type: codec.payload_type for codec in agreed.codecs if codec.rtx_payload_type is not None
-        }
-        published.red_formats = {
-            codec.red_payload_type: codec.payload_type for codec in agreed.codecs if codec.red_payload_type is not None
-        }
+        published.describe(agreed.codecs)
         if published.track.codec not in published.formats.values():
             # RFC 9429 section 5.2.1: the first format is the preferred one, and what browsers send.
             published.track.set_codec(published.formats[agreed.codecs[0].payload_type], now)
@@ -175,12 +169,10 @@ def describe(stream: OutboundStream, agreed: Negotiated) -> None:
     )
 
 
-def decodable_by_all(peers: Sequence[Peer]) -> frozenset[CodecKey] | None:
-    """What every peer that has receive slots decodes, and always Opus and VP8; None while nobody has said."""
-    known: list[set[CodecKey]] = []
-    for peer in peers:
-        if peer.pool.count("video"):
-            known.append({key for stream in peer.streams.values() for key in stream.codecs})
-    if not known:
-        return None
-    return frozenset(set.intersection(*known) | {OPUS, VP8})
+def decoders(peers: Sequence[Peer]) -> list[frozenset[CodecKey]]:
+    """What each peer decodes that has said so, by receive sections for video."""
+    return [
+        frozenset(key for stream in peer.streams.values() for key in stream.codecs)
+        for peer in peers
+        if peer.pool.count("video")
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,7 @@ from .srtp import SrtpError
 from .transport_cc import FeedbackRecorder
 
 if TYPE_CHECKING:
+    from .sdp import Codec
     from .transport import PeerTransport
 
 # SSRCs that a client may use: two per track and some that ended. More is somebody filling our tables.
@@ -53,6 +54,19 @@ class Published:
     """Payload type of redundancy -> payload type of its blocks."""
     level_id: int = 0
     orientation_id: int = 0
+    asked_to_leave: CodecKey | None = None
+    """The codec that its publisher was asked to change, since somebody cannot decode it."""
+
+    def describe(self, codecs: Sequence[Codec]) -> None:
+        """An answer accepts `codecs`. What the track comes in until the publisher has read it is understood, too."""
+        taken = {pt for c in codecs for pt in (c.payload_type, c.rtx_payload_type, c.red_payload_type)}
+        before = {pt: key for pt, key in self.formats.items() if key == self.track.codec and pt not in taken}
+        repeats = {rtx: pt for rtx, pt in self.rtx_formats.items() if pt in before and rtx not in taken}
+        self.formats = before | {c.payload_type: c.key for c in codecs}
+        self.rtx_formats = repeats | {
+            c.rtx_payload_type: c.payload_type for c in codecs if c.rtx_payload_type is not None
+        }
+        self.red_formats = {c.red_payload_type: c.payload_type for c in codecs if c.red_payload_type is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +226,8 @@ class Peer:
             self._counters.dropped["unknown_payload_type"] += 1
             return
         track = published.track
-        if codec is not track.codec and not source.repairs:  # a repaired packet may be of the codec before
+        # A late or repaired packet may be of the codec before.
+        if codec is not track.codec and not source.repairs and track.is_newest(packet.sequence):
             if codec != track.codec and not track.restarts.take(now):
                 self._counters.dropped["source_restarts"] += 1
                 return

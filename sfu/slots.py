@@ -76,6 +76,11 @@ class SlotPool(Generic[Slot]):
         self._told.add(track)
         return news
 
+    def forgive(self, track: TrackId) -> None:
+        """`track` is another one than it was: whether the receiver can play it is open again."""
+        self._refused.discard(track)
+        self._told.discard(track)
+
     def reconsider(self) -> None:
         """What the receiver can play has changed."""
         self._refused.clear()

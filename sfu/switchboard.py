@@ -83,9 +83,7 @@ class Switchboard:
             for track_id, stream in seated:
                 track = self.tracks[track_id][1].track
                 if track.codec not in stream.codecs:
-                    if peer.pool.refuse(track_id):
-                        codec = track.codec.name if track.codec else "unknown"
-                        self._emit(TrackUnreceivable(member.id, track_id, codec))
+                    self._refuse(member, peer, track_id)
                 elif peer.transport.srtp is not None and not member.paused:
                     track.attach(stream, now)
         layout = peer.pool.layout()
@@ -97,6 +95,44 @@ class Switchboard:
             if asked != member.asked:
                 member.asked = asked
                 self._emit(NegotiationNeeded(member.id, *asked))
+
+    def _refuse(self, member: Member, peer: Peer, track_id: TrackId) -> None:
+        """The member cannot decode the track: tell it, and ask the publisher for something that all can decode."""
+        if not peer.pool.refuse(track_id):
+            return
+        owner, published = self.tracks[track_id]
+        codec = published.track.codec
+        self._emit(TrackUnreceivable(member.id, track_id, codec.name if codec else "unknown"))
+        if owner.peer is not None and codec is not None and published.asked_to_leave != codec:
+            published.asked_to_leave = codec
+            needed = owner.peer.pool.needed
+            self._emit(NegotiationNeeded(owner.id, needed("audio"), needed("video")))
+
+    def renegotiated(self, member: Member) -> None:
+        """The member may decode less than before, or more: who cannot be played leaves, then the others are seated."""
+        peer = member.peer
+        if peer is None:
+            return
+        now = self._clock()
+        peer.pool.reconsider()
+        for stream in peer.slots.values():
+            track_id = peer.pool.track_in(stream)
+            if track_id is None:
+                continue
+            track = self.tracks[track_id][1].track
+            if track.codec in stream.codecs:
+                track.renegotiated(stream, now)
+            else:
+                track.detach(stream, now)
+                self._refuse(member, peer, track_id)
+        self.reseat(member)
+
+    def codec_changed(self, track_id: TrackId) -> None:
+        """The track comes in another codec: who can decode it now gets it, and who no longer can is told."""
+        for member in self.members.values():
+            if track_id in member.wishes and member.peer is not None:
+                member.peer.pool.forgive(track_id)
+                self.renegotiated(member)
 
     def _start(self, member: Member, track_id: TrackId, stream: OutboundStream, now: float) -> None:
         if stream.ready_at <= now:

@@ -233,7 +233,10 @@ def unreceivable(conference: Conference, event: media.TrackUnreceivable) -> None
     """A client cannot decode what it subscribed to."""
     session = conference.session_of_peer(event.peer)
     if session is not None:
-        text = f"Your browser does not decode {event.codec}."
+        text = (
+            f"Your browser does not play {event.codec}, in which this is sent. The sender is asked for another format; "
+            "if it does not appear, use a current browser."
+        )
         conference.send(session, m.TrackUnreceivable(track=event.track, codec=event.codec, message=text))
 
 

@@ -11,7 +11,7 @@ from sfu.counters import Counters
 from sfu.dtls import Certificate
 from sfu.ice_lite import Credentials
 from sfu.media_plane import AcceptedTrack, TrackId
-from sfu.negotiation import Negotiation, Outcome, decodable_by_all
+from sfu.negotiation import Negotiation, Outcome, decoders
 from sfu.outbound import PayloadTypes
 from sfu.peer import Peer
 from sfu.slots import SlotPool
@@ -137,17 +137,13 @@ def test_a_slot_that_comes_after_the_keys_can_send_at_once() -> None:
     assert all(stream.seal is not None for stream in peer.slots.values())
 
 
-def test_what_all_can_decode_always_holds_opus_and_vp8() -> None:
+def test_who_has_receive_sections_has_said_what_it_decodes() -> None:
     chromium, firefox, nobody = peer_of(), peer_of(), peer_of()
     apply(chromium, "chromium_publish_and_receive")
     apply(firefox, "firefox_publish_and_receive")
-    assert decodable_by_all([nobody]) is None
-    common = decodable_by_all([chromium, firefox, nobody])
-    assert common is not None
-    assert {OPUS, VP8} <= common
-    alone = decodable_by_all([chromium])
-    assert alone is not None
-    assert common <= alone
+    said = decoders([chromium, nobody, firefox])
+    assert len(said) == 2
+    assert all({OPUS, VP8} <= keys for keys in said)
 
 
 def test_one_track_cannot_be_two_sections() -> None:
@@ -185,3 +181,20 @@ def test_silence_is_left_out_of_the_tracks_that_ask_for_it() -> None:
     quiet = Negotiation(bits()).apply(peer_of(), offer, tracks, None, 0.0, {offer.sections[0].mid})
     assert "usedtx" not in answer_to(offer, usual.plans)
     assert answer_to(offer, quiet.plans).count("minptime=10;useinbandfec=1;usedtx=1") == 1
+
+
+VP9 = CodecKey("VP9", 90000, 1, "0")
+
+
+def test_a_running_track_moves_to_what_all_decode_and_is_understood_until_it_does() -> None:
+    peer, offer = peer_of(), offer_of("chromium_publish")
+    negotiation, mid = Negotiation(bits()), next(s.mid for s in offer.sections if s.kind == "video")
+    negotiation.apply(peer, offer, {mid: TrackId("camera")}, frozenset({VP9}), 0.0)
+    published = peer.published[mid]
+    vp9 = [payload_type for payload_type, key in published.formats.items() if key == VP9]
+    outcome = negotiation.apply(peer, offer, {mid: TrackId("camera")}, frozenset({OPUS, VP8}), 0.0)
+    assert [track.codec for track in outcome.accepted] == ["VP8"]
+    assert published.track.codec == VP9  # until its packets say otherwise
+    assert all(published.formats[payload_type] == VP9 for payload_type in vp9)
+    assert set(published.formats.values()) == {VP8, VP9}
+    assert set(published.rtx_formats.values()) == set(published.formats)

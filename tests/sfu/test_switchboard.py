@@ -66,6 +66,7 @@ def test_a_track_that_cannot_be_played_leaves_its_seat_to_the_next_in_line() -> 
     room.want(bob, strange, usual)
     assert room.told() == [
         TrackUnreceivable(PeerId("bob"), strange, "VP9"),
+        NegotiationNeeded(PeerId("ann"), 2, 2),
         SlotsChanged(PeerId("bob"), {"0": usual}),
     ]
 
@@ -148,3 +149,69 @@ def test_a_member_that_fell_silent_is_sent_nothing_until_it_is_back() -> None:
     room.board.connected(bob)
     assert bob.peer is not None
     assert [stream.track for stream in bob.peer.slots.values()] == [source, room.board.tracks[second][1].track]
+
+
+def follow(room: Room, track: TrackId, codec: CodecKey, sequence: int) -> None:
+    """The publisher sends in `codec` from packet `sequence` on, which starts a keyframe."""
+    source = room.board.tracks[track][1].track
+    source.codec_changed = lambda: room.board.codec_changed(track)
+    source.set_codec(codec, 1000.0)
+    source.receive(video(sequence, key=True), -1, -1, 1000.0)
+
+
+def test_a_publisher_is_asked_once_to_leave_a_codec_that_somebody_cannot_decode() -> None:
+    room = Room()
+    ann, bob, cat = room.member("ann"), room.member("bob", slots=1), room.member("cat", slots=1)
+    track = room.publish(ann, "v", VP9)
+    room.want(bob, track)
+    room.want(cat, track)
+    asked = [event for event in room.told() if isinstance(event, NegotiationNeeded)]
+    assert asked == [NegotiationNeeded(PeerId("ann"), 2, 2)]
+
+
+def test_a_track_that_becomes_decodable_is_seated_and_seen_by_all() -> None:
+    room = Room()
+    ann, bob, cat = room.member("ann"), room.member("bob", slots=1), room.member("cat", slots=1)
+    assert cat.peer is not None
+    [slot] = cat.peer.slots.values()
+    slot.codecs = {VP9: PayloadTypes(98, 99), VP8: PayloadTypes(96, 97)}
+    track = room.publish(ann, "v", VP9)
+    room.want(bob, track)
+    room.want(cat, track)
+    source = room.board.tracks[track][1].track
+    source.receive(video(1, key=True), -1, -1, 1000.0)
+    room.told()
+    follow(room, track, VP8, 2)
+    assert room.told() == [SlotsChanged(PeerId("bob"), {"0": track})]
+    assert len(source._running) == 2
+    assert slot.packets == 1  # under VP9 only a keyframe of VP9 begins, and this was none
+    follow(room, track, VP9, 3)
+    told = room.told()
+    assert TrackUnreceivable(PeerId("bob"), track, "VP9") in told
+    assert SlotsChanged(PeerId("bob"), {"0": None}) in told
+
+
+def test_an_offer_that_drops_a_codec_frees_the_slot_of_who_needs_it_and_one_that_renames_it_does_not() -> None:
+    room = Room()
+    ann, bob = room.member("ann"), room.member("bob", slots=1)
+    assert bob.peer is not None
+    [slot] = bob.peer.slots.values()
+    first, second = room.publish(ann, "first"), room.publish(ann, "second", VP9)
+    room.want(bob, first)
+    source = room.board.tracks[first][1].track
+    source.receive(video(1, key=True), -1, -1, 1000.0)
+    room.told()
+    slot.codecs = {VP8: PayloadTypes(120, 121)}
+    room.board.renegotiated(bob)
+    assert (room.told(), slot.track) == ([], source)
+    source.receive(video(2, key=True), -1, -1, 1000.0)
+    assert [group.payload_types.media for group in source._groups.values()] == [120]
+    slot.codecs = {VP9: PayloadTypes(98, 99)}
+    room.board.want(bob, second)
+    room.board.renegotiated(bob)
+    assert room.told() == [
+        TrackUnreceivable(PeerId("bob"), first, "VP8"),
+        NegotiationNeeded(PeerId("ann"), 2, 2),
+        SlotsChanged(PeerId("bob"), {"0": second}),
+    ]
+    assert source._running == {}
