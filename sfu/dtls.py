@@ -19,6 +19,7 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    SRTPProtectionProfile,
 )
 from OpenSSL import SSL
 
@@ -26,6 +27,9 @@ from .srtp import Keys
 
 # The server takes the first profile of its own list that the client offers; GCM is three times as fast here.
 _PROFILES = [SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80]
+# RFC 8827 section 6.5 demands the first of these of everybody. aiortc's own list goes on with suites of CBC and SHA-1.
+_CIPHERS = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
+_DTLS_1_2 = 0xFEFD
 FINGERPRINT_ALGORITHMS = frozenset(aiortc_dtls.X509_DIGEST_ALGORITHMS)
 
 # A handshake has a dozen datagrams and afterwards there is at most an alert; what comes beyond that is dropped.
@@ -49,9 +53,19 @@ class Certificate:
     """The key and self-signed certificate of one process, shared by its peers."""
 
     def __init__(self) -> None:
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = _Certificate.generateCertificate()
         fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
         self.fingerprint: tuple[str, str] = ("sha-256", fingerprints["sha-256"])
+
+
+class _Certificate(RTCCertificate):
+    """Narrows what its associations agree to."""
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        context.set_min_proto_version(_DTLS_1_2)
+        return context
 
 
 class DtlsEndpoint:
