@@ -95,3 +95,18 @@ test('new connections that do not come up are built more and more slowly, also a
   assert.equal(built.length, 3);
   media.close();
 });
+
+test('an offer that the server asks for is made though nothing changed, and once', async () => {
+  let offers = 0;
+  const media = keeper(async () => {
+    offers += 1;
+    return ANSWER;
+  });
+  await media.receive({ audio: 1, video: 0 });
+  await media.receive({ audio: 1, video: 0 });
+  assert.equal(offers, 1);
+  await media.receive({ audio: 1, video: 0 }, { anyway: true });
+  await media.receive({ audio: 1, video: 0 });
+  assert.equal(offers, 2);
+  media.close();
+});

@@ -35,6 +35,7 @@ export class Media extends EventTarget {
   #senders = new Map(); // transceiver → publication, or null when free for another
   #changed = false; // something of ours is not agreed yet
   #restart = false;
+  #asked = false; // the server wants an offer, changed or not
   #rebuilds = 0;
   #connectedAt = Infinity;
   #rebuildTimer = 0;
@@ -74,10 +75,13 @@ export class Media extends EventTarget {
 
   /**
    * The server wants so many receive sections in total. They are only ever added.
+   * @param {{audio: number, video: number}} total
+   * @param {{anyway?: boolean}} [wish]  `anyway`: it wants an offer even if we have them all
    * @returns {Promise<void>} of the offer that adds them
    */
-  receive({ audio, video }) {
+  receive({ audio, video }, { anyway = false } = {}) {
     this.#wanted = { audio: Math.max(audio, this.#wanted.audio), video: Math.max(video, this.#wanted.video) };
+    this.#asked ||= anyway;
     return this.negotiate();
   }
 
@@ -175,9 +179,9 @@ export class Media extends EventTarget {
       const step = (promise) => Promise.race([promise, gone]);
       try {
         await step(this.#prepare(pc));
-        if (!this.#changed && !restart) return;
+        if (!this.#changed && !restart && !this.#asked) return;
         this.#changed = true;
-        this.#restart = false;
+        this.#restart = this.#asked = false;
         await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
         const offered = [...this.publications].filter((p) => p.transceiver?.mid);
         for (const publication of offered) publication.mutedInOffer = publication.muted;
@@ -314,7 +318,7 @@ export class Media extends EventTarget {
   #discard() {
     const pc = this.#pc;
     this.#pc = null;
-    this.#answered = this.#changed = this.#restart = false;
+    this.#answered = this.#changed = this.#restart = this.#asked = false;
     this.#connectedAt = Infinity;
     this.#watch?.close();
     this.#watch = null;

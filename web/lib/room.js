@@ -276,7 +276,7 @@ export class Room extends EventTarget {
   #received(message) {
     switch (message.type) {
       case 'renegotiate':
-        this.#media.receive(message).catch((error) => this.#emit('error', { error }));
+        this.#media.receive(message, { anyway: true }).catch((error) => this.#emit('error', { error }));
         break;
       case 'slots':
         this.#slots.replace(message.slots);
