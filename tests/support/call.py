@@ -123,6 +123,14 @@ class Person:
         """Write to everybody."""
         await self.page.evaluate("(text) => caller.room.chat(text)", text)
 
+    async def counts_gaps(self, identity: str) -> None:
+        """From now on, measure for how long no new picture of `identity` is shown."""
+        await self.page.evaluate("(identity) => caller.countGaps(identity)", identity)
+
+    async def longest_gap(self, identity: str) -> float:
+        """The longest time so far, in seconds, without a new picture of `identity`; the one that lasts counts too."""
+        return float(await self.page.evaluate("(identity) => caller.longestGap(identity)", identity))
+
     async def leaves(self) -> None:
         """Leave the room; the page stays."""
         await self.page.evaluate("() => caller.room.leave()")
@@ -143,13 +151,15 @@ async def enter(
     identity: str,
     *,
     encodings: Mapping[str, Any] | None = None,
+    token: str = "",
     **options: Any,
 ) -> Person:
     """Join `room` with what was captured in a prepared page; returns when the server has welcomed it.
 
-    `options` are those of Room, `encodings` those of publish by source.
+    `options` are those of Room, `encodings` those of publish by source. Without a `token`, a server in dev mode is
+    asked for one.
     """
-    token = await access_token(server, room, identity)
+    token = token or await access_token(server, room, identity)
     await page.evaluate(
         "(wish) => caller.enter(wish)", {"options": {"token": token, **options}, "encodings": dict(encodings or {})}
     )

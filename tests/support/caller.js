@@ -7,10 +7,10 @@ window.caller ??= (() => {
   const TOLD = [
     'connected', 'reconnecting', 'resumed', 'disconnected', 'participant-joined', 'participant-left', 'track-published',
     'track-unpublished', 'track-subscribed', 'track-unsubscribed', 'muted', 'unmuted', 'chat', 'notice', 'media-state',
-    'publish-failed', 'error',
+    'publish-failed', 'error', 'migrated', 'migration-failed', 'track-replaced',
   ];
   const events = [];
-  const playing = new Map(); // track id → {identity, source, mid, element}
+  const playing = new Map(); // track → {identity, source, element}
   const published = new Map(); // source → Publication
   const captured = new Map(); // source → MediaStreamTrack
   let room = null;
@@ -31,19 +31,19 @@ window.caller ??= (() => {
   function play({ participant, track, mediaStream }) {
     const element = document.createElement(track.kind);
     const { identity } = participant;
-    const { source, mid } = track;
+    const { source } = track;
     Object.assign(element, { autoplay: true, playsInline: true, muted: track.kind === 'video', srcObject: mediaStream });
     if (track.kind === 'video') {
       element.requestVideoFrameCallback((_, { width, height }) => note('first-frame', { identity, source, width, height }));
     }
-    playing.set(track.id, { identity, source, mid, element });
+    playing.set(track, { identity, source, element });
     document.body.append(element);
     element.play().catch(() => {});
   }
 
   function stop({ track }) {
-    playing.get(track.id)?.element.remove();
-    playing.delete(track.id);
+    playing.get(track)?.element.remove();
+    playing.delete(track);
   }
 
   async function capture(media) {
@@ -60,8 +60,28 @@ window.caller ??= (() => {
     published.set(source, await room.publish(captured.get(source), { source, ...options }));
   }
 
+  const gaps = new Map(); // identity → {last, longest, shown}
+
+  // Look every 20 ms whether another picture of somebody's camera was decoded, whatever connection and element brought it.
+  function countGaps(identity) {
+    const gap = { last: performance.now(), longest: 0, shown: null };
+    gaps.set(identity, gap);
+    setInterval(() => {
+      const { element } = [...playing.values()].find((one) => one.identity === identity && one.source === 'camera') ?? {};
+      const shown = element ? `${element.srcObject?.getVideoTracks()[0]?.id} ${element.getVideoPlaybackQuality().totalVideoFrames}` : null;
+      const now = performance.now();
+      if (shown && shown !== gap.shown && element.getVideoPlaybackQuality().totalVideoFrames) {
+        gap.shown = shown;
+        gap.last = now;
+      }
+      gap.longest = Math.max(gap.longest, now - gap.last);
+    }, 20);
+  }
+
   return {
     events,
+    countGaps,
+    longestGap: (identity) => Math.max(gaps.get(identity).longest, performance.now() - gaps.get(identity).last) / 1000,
     captured,
     playing,
     published,
@@ -94,8 +114,8 @@ window.caller ??= (() => {
     // What arrives, one statistics report for each track that plays, and whose it is.
     async inbound() {
       const reports = [...((await room.getStats()) ?? new Map()).values()].filter(({ type }) => type === 'inbound-rtp');
-      return [...playing.values()].flatMap(({ identity, source, mid }) =>
-        reports.filter((report) => report.mid === mid).map((report) => ({ ...report, identity, source })),
+      return [...playing].flatMap(([track, { identity, source }]) =>
+        reports.filter(({ mid }) => mid === track.mid).map((report) => ({ ...report, identity, source })),
       );
     },
 

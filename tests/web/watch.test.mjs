@@ -36,10 +36,10 @@ beforeEach(() => {
   acts.length = 0;
 });
 
-test('a flicker shorter than two seconds is no disturbance', () => {
-  for (const state of ['connecting', 'disconnected']) {
+test('a short flicker is no disturbance', () => {
+  for (const [state, seconds] of [['connecting', 1.9], ['disconnected', 0.2]]) {
     watch.observe(state);
-    clock.pass(1.9);
+    clock.pass(seconds);
     watch.observe('connected');
     clock.pass(20);
   }
@@ -48,7 +48,7 @@ test('a flicker shorter than two seconds is no disturbance', () => {
 
 test('a disturbance that lasts leads to an ICE restart, and then to calm', () => {
   watch.observe('disconnected');
-  clock.pass(2);
+  clock.pass(0.3);
   assert.deepEqual(acts, ['disconnected', 'restart']);
   watch.observe('connected');
   clock.pass(20);
@@ -86,6 +86,15 @@ test('a connection that never comes up is rebuilt, whether it fails or hangs', (
     end();
     assert.deepEqual(rebuilt, ['rebuild']);
   }
+});
+
+test('each change of the network is answered by a restart of its own', () => {
+  watch.networkChanged();
+  watch.networkChanged();
+  assert.deepEqual(acts, ['disconnected', 'restart', 'restart']);
+  watch.observe('connected');
+  clock.pass(20);
+  assert.deepEqual(acts, ['disconnected', 'restart', 'restart', 'connected']);
 });
 
 test('a closed watch does nothing any more', () => {

@@ -98,6 +98,8 @@ export class Call {
       endNotice('interrupted');
       this.#changed();
     });
+    on('migrated', () => this.#changed());
+    on('migration-failed', () => toast('The server wants to hand this call over, and the other server cannot be reached.'));
     on('disconnected', ended);
     on('media-state', ({ state }) => {
       this.#connection.media = state;

@@ -14,16 +14,16 @@ export class Sounds {
     this.remove(track);
     const element = h('audio', { autoplay: true, dataset: { track: track.id } });
     element.srcObject = mediaStream;
-    this.#elements.set(track.id, element);
+    this.#elements.set(track, element);
     $('sounds').append(element);
     this.#direct(element);
     this.#play(element);
   }
 
   remove(track) {
-    const element = this.#elements.get(track.id);
+    const element = this.#elements.get(track);
     if (!element) return;
-    this.#elements.delete(track.id);
+    this.#elements.delete(track);
     element.srcObject = null;
     element.remove();
   }

@@ -4,8 +4,8 @@ import { $, avatar, h, hue, icon } from './dom.js';
 import { fit } from './layout.js';
 
 export class Tiles {
-  #people = new Map(); // participant id → {element, video, name, foot}
-  #screens = new Map(); // track id → element
+  #people = new Map(); // participant → {element, video, name, foot}
+  #screens = new Map(); // track → element
   #observer = new ResizeObserver(() => this.#arrange());
 
   constructor() {
@@ -13,13 +13,13 @@ export class Tiles {
   }
 
   add(participant) {
-    if (this.#people.has(participant.id)) return;
+    if (this.#people.has(participant)) return;
     const name = h('span', { class: 'name' }, participant.isLocal ? `${participant.name} (you)` : participant.name);
     const foot = h('div', { class: 'tile-foot' }, name);
     const element = h('article', { class: participant.isLocal ? 'tile own' : 'tile', dataset: { participant: participant.id, identity: participant.identity } });
     element.style.setProperty('--hue', hue(participant.identity));
     element.append(avatar(participant.name, participant.identity), foot);
-    this.#people.set(participant.id, { element, foot, video: null, shows: false });
+    this.#people.set(participant, { element, foot, video: null, shows: false });
     if (participant.isLocal) $('tiles').prepend(element);
     else $('tiles').append(element);
     this.refresh(participant);
@@ -27,14 +27,14 @@ export class Tiles {
   }
 
   remove(participant) {
-    this.#people.get(participant.id)?.element.remove();
-    this.#people.delete(participant.id);
+    this.#people.get(participant)?.element.remove();
+    this.#people.delete(participant);
     this.#arrange();
   }
 
   /** Bring marks and labels of a tile up to date. */
   refresh(participant) {
-    const tile = this.#people.get(participant.id);
+    const tile = this.#people.get(participant);
     if (!tile) return;
     const microphone = participant.trackFrom('microphone');
     const camera = participant.trackFrom('camera');
@@ -49,7 +49,7 @@ export class Tiles {
 
   /** Show a camera in its person's tile. */
   showCamera(participant, track, stream) {
-    const tile = this.#people.get(participant.id);
+    const tile = this.#people.get(participant);
     if (!tile) return;
     this.hideCamera(participant);
     tile.video = player(track, stream, () => {
@@ -63,7 +63,7 @@ export class Tiles {
   }
 
   hideCamera(participant) {
-    const tile = this.#people.get(participant.id);
+    const tile = this.#people.get(participant);
     if (!tile?.video) return;
     tile.video.srcObject = null;
     tile.video.remove();
@@ -78,17 +78,17 @@ export class Tiles {
     const element = h('article', { class: 'tile screen', dataset: { screenOf: participant.id, identity: participant.identity }, 'aria-label': label });
     element.append(player(track, stream), h('div', { class: 'tile-foot' }, h('span', { class: 'name' }, label)));
     element.ondblclick = () => (document.fullscreenElement ? document.exitFullscreen() : element.requestFullscreen?.());
-    this.#screens.set(track.id, element);
+    this.#screens.set(track, element);
     $('screens').append(element);
     this.#arrange();
   }
 
   hideScreen(track) {
-    const element = this.#screens.get(track.id);
+    const element = this.#screens.get(track);
     if (!element) return;
     element.querySelector('video').srcObject = null;
     element.remove();
-    this.#screens.delete(track.id);
+    this.#screens.delete(track);
     this.#arrange();
   }
 

@@ -4,6 +4,8 @@ import { backoff } from './backoff.js';
 import { Coalescer, deferred } from './coalescer.js';
 import { publishCodecs, receiveCodecs } from './codecs.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
+import { Leg } from './publication.js';
+import { Pulse } from './pulse.js';
 import { ConnectionWatch } from './watch.js';
 
 /** @typedef {import('./publication.js').Publication} Publication */
@@ -18,11 +20,14 @@ const MOST_REFUSALS = 8; // in a row
 
 /**
  * Events: `answered` (the SDP answer is applied), `rebuilt` (the connection is another one: nothing plays any more),
- * `state` (a string), `refused` ({publication, error}), `error` (an AuraLinkError of an offer nobody awaits).
+ * `state` (a string), `refused` ({publication, error}), `error` (an AuraLinkError of an offer nobody awaits), `silent`
+ * (nothing arrives any more, which used to).
  */
 export class Media extends EventTarget {
   /** What is published, in the order of publishing. Outlives connections. @type {Set<Publication>} */
-  publications = new Set();
+  publications;
+  #legs = new Map(); // publication → what this connection made of it
+  #leading; // whether publications bear the ids that we know
   #rtcConfiguration;
   #signal;
   #patience;
@@ -30,6 +35,7 @@ export class Media extends EventTarget {
   #pc = null;
   #gone = null; // rejects when the connection is given up
   #watch = null;
+  #pulse = null;
   #wanted = { audio: 0, video: 0 };
   #receivers = { audio: [], video: [] };
   #senders = new Map(); // transceiver → publication, or null when free for another
@@ -44,10 +50,14 @@ export class Media extends EventTarget {
   #offers = new Coalescer(() => this.#negotiate());
 
   /**
-   * @param {{signal: import('./signal.js').Signal, rtcConfiguration?: RTCConfiguration, patience?: object}} options
+   * @param {{signal: import('./signal.js').Signal, rtcConfiguration?: RTCConfiguration, patience?: object,
+   *   publications?: Iterable<Publication>, leading?: boolean}} options  `publications` are offered from the beginning;
+   *   one that is not `leading` publishes them beside another one until `lead()`
    */
-  constructor({ signal, rtcConfiguration, patience }) {
+  constructor({ signal, rtcConfiguration, patience, publications = [], leading = true }) {
     super();
+    this.publications = new Set(publications);
+    this.#leading = leading;
     this.#signal = signal;
     this.#rtcConfiguration = rtcConfiguration;
     this.#patience = patience;
@@ -61,6 +71,31 @@ export class Media extends EventTarget {
   /** @returns {string} `new`, `connecting`, `connected`, `disconnected`, `failed` or `closed` */
   get state() {
     return this.#closed ? 'closed' : (this.#pc?.connectionState ?? 'new');
+  }
+
+  /** Whether nothing arrives any more, which used to. */
+  get isSilent() {
+    return this.#pulse?.isSilent ?? false;
+  }
+
+  /** What the room knows of ours, by the last answer. @returns {{id: string, kind: string, source: string, muted: boolean}[]} */
+  get published() {
+    return [...this.publications]
+      .map((publication) => ({ publication, leg: this.#leg(publication) }))
+      .filter(({ leg }) => leg.id)
+      .map(({ publication: { kind, source }, leg: { id, mutedInOffer } }) => ({ id, kind, source, muted: mutedInOffer }));
+  }
+
+  /** Go on beside a connection that takes over: publications bear its ids from now on. */
+  follow() {
+    this.#leading = false;
+  }
+
+  /** Take over from the connection beside which this one was built: publications bear our ids from now on. */
+  lead() {
+    this.#leading = true;
+    for (const publication of this.publications) publication.id = this.#leg(publication).id;
+    for (const [publication, { error }] of this.#legs) if (error) this.#emit('refused', { publication, error });
   }
 
   /** @param {RTCIceServer[]} servers  used by this connection's next ICE gathering and by every later connection */
@@ -102,22 +137,27 @@ export class Media extends EventTarget {
       this.publications.delete(publication);
       throw error;
     }
-    if (publication.error) throw publication.error;
+    const { error } = this.#leg(publication);
+    if (error) {
+      this.#legs.delete(publication);
+      throw error;
+    }
   }
 
   /** @param {Publication} publication */
   async unpublish(publication) {
     if (!this.publications.delete(publication)) return;
-    publication.transceiver?.sender.replaceTrack(null).catch(() => {});
+    this.#legs.get(publication)?.transceiver?.sender.replaceTrack(null).catch(() => {});
     await this.negotiate();
   }
 
   /** Send another track of the same kind. @param {Publication} publication @param {MediaStreamTrack} track */
   async replace(publication, track) {
     publication.track = track; // what a later connection offers
-    if (!publication.transceiver) return;
+    const { transceiver } = this.#leg(publication);
+    if (!transceiver) return;
     const { promise: gone } = this.#gone;
-    await Promise.race([publication.transceiver.sender.replaceTrack(track), gone.catch(() => {})]);
+    await Promise.race([transceiver.sender.replaceTrack(track), gone.catch(() => {})]);
   }
 
   /** The track that arrives in section `mid`, if an answer has confirmed it. @returns {MediaStreamTrack | undefined} */
@@ -134,6 +174,11 @@ export class Media extends EventTarget {
     if (!this.#answered) return; // speaks of a connection that we have already given up
     if (state === 'failed' || state === 'closed') this.rebuild();
     else this.#watch?.observeServer(state);
+  }
+
+  /** The way that media took is no more: look for another one now. */
+  networkChanged() {
+    this.#watch?.networkChanged();
   }
 
   /** Start over with a new connection. Publications stay and are offered again. */
@@ -183,12 +228,17 @@ export class Media extends EventTarget {
         this.#changed = true;
         this.#restart = this.#asked = false;
         await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
-        const offered = [...this.publications].filter((p) => p.transceiver?.mid);
-        for (const publication of offered) publication.mutedInOffer = publication.muted;
+        const offered = [...this.publications].filter((p) => this.#leg(p).transceiver?.mid);
+        for (const publication of offered) this.#leg(publication).mutedInOffer = publication.muted;
         const request = this.#signal.request({
           type: 'offer',
           sdp: pc.localDescription.sdp,
-          tracks: offered.map((p) => ({ mid: p.transceiver.mid, source: p.source, muted: p.muted, ...(p.dtx && { dtx: true }) })),
+          tracks: offered.map((p) => ({
+            mid: this.#leg(p).transceiver.mid,
+            source: p.source,
+            muted: p.muted,
+            ...(p.dtx && { dtx: true }),
+          })),
         });
         const answer = await step(request);
         await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
@@ -215,13 +265,13 @@ export class Media extends EventTarget {
     for (const [transceiver, publication] of this.#senders) {
       if (publication && !this.publications.has(publication)) {
         transceiver.direction = 'inactive';
-        publication.transceiver = null;
+        this.#legs.delete(publication);
         this.#senders.set(transceiver, null);
         this.#changed = true;
       }
     }
     for (const publication of this.publications) {
-      if (!publication.transceiver) await this.#addSender(pc, publication);
+      if (!this.#leg(publication).transceiver) await this.#addSender(pc, publication);
     }
     for (const kind of KINDS) {
       while (this.#receivers[kind].length < this.#wanted[kind]) {
@@ -250,7 +300,7 @@ export class Media extends EventTarget {
       transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings });
     }
     prefer(transceiver, publishCodecs(track.kind, globalThis.RTCRtpReceiver?.getCapabilities?.(track.kind)?.codecs ?? [], { codec, red }));
-    publication.transceiver = transceiver;
+    this.#leg(publication).transceiver = transceiver;
     this.#senders.set(transceiver, publication);
     this.#changed = true;
   }
@@ -259,23 +309,30 @@ export class Media extends EventTarget {
     const ids = new Map(answer.tracks.map(({ mid, track }) => [mid, track]));
     const reasons = new Map(answer.rejected.map((rejected) => [rejected.mid, rejected]));
     for (const publication of offered) {
-      const mid = publication.transceiver?.mid;
+      const leg = this.#leg(publication);
+      const { transceiver } = leg;
+      const mid = transceiver?.mid;
       if (!mid) continue;
       if (reasons.has(mid)) {
-        publication.error = AuraLinkError.from(reasons.get(mid));
-        publication.id = null;
+        leg.error = AuraLinkError.from(reasons.get(mid));
+        leg.id = leg.transceiver = null;
         this.publications.delete(publication);
-        publication.transceiver.direction = 'inactive';
-        publication.transceiver.sender.replaceTrack(null).catch(() => {});
-        this.#senders.set(publication.transceiver, null);
-        publication.transceiver = null;
-        this.#emit('refused', { publication, error: publication.error });
+        transceiver.direction = 'inactive';
+        transceiver.sender.replaceTrack(null).catch(() => {});
+        this.#senders.set(transceiver, null);
+        if (this.#leading) this.#emit('refused', { publication, error: leg.error });
       } else {
-        publication.id = ids.get(mid) ?? publication.id;
-        await publication.tune();
+        leg.id = ids.get(mid) ?? leg.id;
+        await publication.tune(transceiver);
       }
+      if (this.#leading) publication.id = leg.id;
     }
     this.#emit('answered', null);
+  }
+
+  #leg(publication) {
+    if (!this.#legs.has(publication)) this.#legs.set(publication, new Leg());
+    return this.#legs.get(publication);
   }
 
   #negotiateQuietly() {
@@ -295,6 +352,7 @@ export class Media extends EventTarget {
 
   #build() {
     const pc = new RTCPeerConnection(this.#configuration());
+    this.#pulse = new Pulse(pc, () => this.#emit('silent', null));
     const watch = new ConnectionWatch(
       {
         restart: () => {
@@ -321,13 +379,12 @@ export class Media extends EventTarget {
     this.#answered = this.#changed = this.#restart = this.#asked = false;
     this.#connectedAt = Infinity;
     this.#watch?.close();
-    this.#watch = null;
+    this.#pulse?.close();
+    this.#watch = this.#pulse = null;
     this.#senders.clear();
     this.#receivers = { audio: [], video: [] };
-    for (const publication of this.publications) {
-      publication.transceiver = null;
-      publication.id = null;
-    }
+    this.#legs.clear();
+    if (this.#leading) for (const publication of this.publications) publication.id = null;
     if (pc) {
       pc.onconnectionstatechange = null;
       pc.close();

@@ -2,6 +2,7 @@
 
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { Media } from './media.js';
+import { Move } from './move.js';
 import { Publication } from './publication.js';
 import { Roster } from './roster.js';
 import { Signal, socketUrl } from './signal.js';
@@ -9,14 +10,16 @@ import { SlotMap } from './slots.js';
 import { StatsDigest } from './stats.js';
 
 const SOURCES = { audio: 'microphone', video: 'camera' };
+const LINGER = 3; // seconds that one is still seen at the instance one has left, by those who are on their way
 const MOST_REMEMBERED_CHAT = 256; // ids, to tell a repeated message after a resume
 
 /**
  * @typedef {object} RoomOptions
  * @property {string} [url]         of the server; by default the one that served the page. `http…` is understood
  * @property {string} [token]       the access token
- * @property {(context: {refused: AuraLinkError | null}) => string | Promise<string>} [getToken]  asked for a token at each
- *   join, also when joining anew after a lost session; `refused` tells why the server refused the last one, if it did
+ * @property {(context: {refused: AuraLinkError | null, url: string}) => string | Promise<string>} [getToken]  asked for a
+ *   token at each join, also when joining anew after a lost session, or elsewhere (at `url`) when the server sends us on;
+ *   `refused` tells why the server refused the last one, if it did
  * @property {'auto' | 'manual'} [subscribe]  receive all tracks (default), or only those passed to `subscribe()`
  * @property {RTCConfiguration} [rtcConfiguration]  merged over what the server says
  * @property {object} [timing]      overrides in seconds, see DEFAULT_TIMING in signal.js and DEFAULT_PATIENCE in watch.js
@@ -38,10 +41,13 @@ const MOST_REMEMBERED_CHAT = 256; // ids, to tell a repeated message after a res
  * | `connected` | `rejoined`: whether a lost session was replaced by a new one |
  * | `reconnecting` | `attempt`, `delay` in seconds; repeated for each attempt. Media goes on meanwhile |
  * | `resumed` | – |
+ * | `migrated` | `url`: one is at another instance now. People and tracks are the objects they were, with new ids |
+ * | `migration-failed` | `url`, `error`: one should have gone there, and stays |
  * | `disconnected` | `code`, `message`: why it will not come back |
  * | `participant-joined`, `participant-left` | `participant`; also `reason` of leaving. Those present at `connect()` “join” too |
  * | `track-published`, `track-unpublished` | `participant`, `track` |
  * | `track-subscribed`, `track-unsubscribed` | `participant`, `track`, `mediaStreamTrack`, `mediaStream` (for `srcObject`) |
+ * | `track-replaced` | as `track-subscribed`: another MediaStreamTrack is in the same `mediaStream`, which plays on by itself |
  * | `muted`, `unmuted` | `participant`, `track` |
  * | `speakers` | `speakers`: participants, loudest first |
  * | `chat` | `id`, `sender`, `name`, `text`, `at` (a Date), `to` (a participant id or null), `own` |
@@ -56,7 +62,11 @@ export class Room extends EventTarget {
   #roster = new Roster((type, detail) => this.#emit(type, detail));
   #slots = new SlotMap();
   #digest = new StatsDigest();
+  #options;
   #subscribe;
+  #move = null; // to another instance
+  #movedOn = new Map(); // who left while we are about to follow: participant id → reason
+  #before = null; // the stay that we have moved away from, while it lingers
   #wanted = new Set(); // tracks asked for by hand
   #refused = new Set(); // tracks declined by hand
   #streams = new Map();
@@ -64,6 +74,7 @@ export class Room extends EventTarget {
   #everConnected = false;
   #interrupted = false;
   #onPageHide = () => this.leave();
+  #onOnline = () => this.#media.isSilent && this.#media.networkChanged();
 
   /** What the server said of this room. @type {string} */
   name = '';
@@ -79,9 +90,11 @@ export class Room extends EventTarget {
     if (!address) throw new AuraLinkError('bad_url', `${url} is not an address of a server.`);
     if (!token && !getToken) throw new AuraLinkError('no_token', 'Joining needs `token` or `getToken`.');
     this.#subscribe = subscribe;
-    this.#signal = new Signal({ url: address, getToken: async (context) => (getToken ? getToken(context) : token), subscribe, timing });
+    const tokenFor = (url) => async (context) => (getToken ? getToken({ ...context, url }) : token);
+    this.#options = { tokenFor, rtcConfiguration, timing };
+    this.#signal = new Signal({ url: address, getToken: tokenFor(address), subscribe, timing });
     this.#media = new Media({ signal: this.#signal, rtcConfiguration, patience: timing });
-    this.#listen();
+    this.#listen(this.#signal, this.#media);
   }
 
   /** Oneself. @returns {import('./roster.js').Participant | null} */
@@ -118,6 +131,7 @@ export class Room extends EventTarget {
     if (this.state !== 'idle') throw new AuraLinkError('already_connected', 'A Room connects once; make another one.');
     this.state = 'connecting';
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    globalThis.addEventListener?.('online', this.#onOnline);
     await this.#signal.connect();
     return this;
   }
@@ -145,12 +159,14 @@ export class Room extends EventTarget {
     if (muted) mediaStreamTrack.enabled = false;
     const stream = this.#streamOf(source);
     const publication = new Publication(mediaStreamTrack, { source, stream, muted, maxBitrate, codec, red, dtx });
+    this.#move?.media.publish(publication).catch(() => {}); // told when we are there
     await this.#media.publish(publication);
     return publication;
   }
 
   /** Stop publishing. The track itself goes on. @param {Publication} publication */
   async unpublish(publication) {
+    this.#move?.media.unpublish(publication).catch(() => {});
     await this.#media.unpublish(publication);
   }
 
@@ -161,7 +177,7 @@ export class Room extends EventTarget {
    */
   async replaceTrack(publication, mediaStreamTrack) {
     mediaStreamTrack.enabled = !publication.muted;
-    await this.#media.replace(publication, mediaStreamTrack);
+    await Promise.all([this.#media, this.#move?.media].map((media) => media?.replace(publication, mediaStreamTrack)));
   }
 
   /** Mute at once here, and tell the others. @param {Publication} publication */
@@ -229,28 +245,37 @@ export class Room extends EventTarget {
 
   // ------------------------------------------------------------------------------------------ what happens
 
-  #listen() {
-    const on = (source, type, handle) => source.addEventListener(type, ({ detail }) => handle(detail));
-    on(this.#signal, 'welcome', (message) => this.#welcomed(message));
-    on(this.#signal, 'message', (message) => this.#received(message));
-    on(this.#signal, 'lost', () => (this.#interrupted = true));
-    on(this.#signal, 'retrying', (detail) => {
+  /** What `signal` and `media` tell counts for as long as they are ours. */
+  #listen(signal, media) {
+    const on = (source, type, handle) => source.addEventListener(type, ({ detail }) => signal === this.#signal && handle(detail));
+    on(signal, 'welcome', (message) => this.#welcomed(message));
+    on(signal, 'message', (message) => this.#received(message));
+    on(signal, 'lost', () => {
+      this.#interrupted = true;
+      this.#move?.hurry();
+      if (media.isSilent) media.networkChanged(); // neither speaks: it is the network
+    });
+    on(signal, 'retrying', (detail) => {
       if (!this.#everConnected) return;
       this.state = 'reconnecting';
       this.#emit('reconnecting', detail);
     });
-    on(this.#signal, 'ended', (error) => this.#ended(error));
-    on(this.#media, 'answered', () => {
+    on(signal, 'ended', (error) => this.#ended(error));
+    on(media, 'silent', () => {
+      if (signal.isOpen) signal.suspect();
+      else media.networkChanged();
+    });
+    on(media, 'answered', () => {
       this.#listOwn();
       this.#play();
       this.#reconcile();
     });
-    on(this.#media, 'rebuilt', () => {
+    on(media, 'rebuilt', () => {
       for (const [, id] of this.#slots.clear()) this.#stopped(id);
     });
-    on(this.#media, 'state', (state) => this.#emit('media-state', { state }));
-    on(this.#media, 'refused', (detail) => this.#emit('publish-failed', detail));
-    on(this.#media, 'error', (error) => this.#emit('error', { error }));
+    on(media, 'state', (state) => this.#emit('media-state', { state }));
+    on(media, 'refused', (detail) => this.#emit('publish-failed', detail));
+    on(media, 'error', (error) => this.#emit('error', { error }));
   }
 
   #welcomed(message) {
@@ -286,6 +311,10 @@ export class Room extends EventTarget {
         this.#roster.joined(message.participant);
         break;
       case 'participant_left':
+        if (message.reason === 'migrated' && this.#move) {
+          this.#movedOn.set(message.participant, message.reason); // we shall meet again in a moment
+          break;
+        }
         for (const id of this.participant(message.participant)?.tracks.keys() ?? []) this.#forget(id);
         this.#roster.left(message.participant, message.reason);
         this.#play();
@@ -310,6 +339,12 @@ export class Room extends EventTarget {
       case 'media_state':
         this.#media.observeServer(message.state);
         break;
+      case 'media_restart':
+        this.#media.observeServer('failed');
+        break;
+      case 'migrate':
+        this.#follow(message);
+        break;
       case 'notice':
         this.#emit('notice', { code: message.code, level: message.level, message: message.message });
         break;
@@ -324,6 +359,10 @@ export class Room extends EventTarget {
 
   #ended(error) {
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    globalThis.removeEventListener?.('online', this.#onOnline);
+    this.#move?.cancel();
+    this.#move = null;
+    this.#leaveBehind();
     const was = this.state;
     this.state = 'disconnected';
     this.#media.close();
@@ -335,11 +374,18 @@ export class Room extends EventTarget {
   /** Let what plays follow the slot map, as far as its sections and tracks are known. */
   #play() {
     const { ended, begun } = this.#slots.apply((mid, id) => this.#media.trackOf(mid) && this.#roster.track(id));
-    for (const [, id] of ended) this.#stopped(id);
+    for (const [, id] of ended) if (!this.#movedOn.has(this.#playing.get(id)?.participant.id)) this.#stopped(id);
     for (const [mid, id] of begun) {
       const track = this.#roster.track(id);
+      const before = track.mediaStreamTrack;
       track.mid = mid;
       track.mediaStreamTrack = this.#media.trackOf(mid);
+      if (this.#playing.has(id)) {
+        track.mediaStream.addTrack(track.mediaStreamTrack);
+        track.mediaStream.removeTrack(before);
+        this.#emit('track-replaced', about(track));
+        continue;
+      }
       track.mediaStream = new MediaStream([track.mediaStreamTrack]);
       this.#playing.set(id, track);
       this.#emit('track-subscribed', about(track));
@@ -367,12 +413,10 @@ export class Room extends EventTarget {
   /** The others hear of our tracks by `track_published`; we learn their ids from the answer. */
   #listOwn() {
     if (!this.me) return;
-    const published = this.publications.filter(({ id }) => id);
+    const { published } = this.#media;
     const ids = new Set(published.map(({ id }) => id));
     for (const id of [...this.me.tracks.keys()]) if (!ids.has(id)) this.#roster.unpublished(id);
-    for (const { id, kind, source, mutedInOffer } of published) {
-      this.#roster.published(this.me.id, { id, kind, source, muted: mutedInOffer });
-    }
+    for (const own of published) this.#roster.published(this.me.id, own);
   }
 
   /** After a gap: what was muted or unmuted meanwhile is told now. The local state is what the person sees. */
@@ -390,6 +434,90 @@ export class Room extends EventTarget {
     const tracks = [...chosen].filter((id) => this.#roster.track(id));
     if (tracks.length === 0) return;
     this.#signal.send({ type: this.#subscribe === 'manual' ? 'subscribe' : 'unsubscribe', tracks });
+  }
+
+  // ------------------------------------------------------------------------------------------ going on elsewhere
+
+  /** The server sends us on: be there before we leave here. */
+  async #follow({ url, deadline }) {
+    const address = socketUrl(url, globalThis.location?.href);
+    if (this.#move && this.#move.url === address) return;
+    this.#move?.cancel();
+    const { tokenFor, rtcConfiguration, timing } = this.#options;
+    const names = (tracks) => [...tracks].map(({ participant, source }) => ({ identity: participant.identity, source }));
+    const chosen = this.#subscribe === 'manual' ? this.#wanted : this.#refused;
+    const move = new Move({
+      url: address,
+      deadline,
+      getToken: tokenFor(address),
+      subscribe: this.#subscribe,
+      timing,
+      rtcConfiguration,
+      publications: this.publications,
+      playing: () => names([...this.#playing.values()].filter(({ muted }) => !muted)),
+      chosen: () => names([...chosen].map((id) => this.#roster.track(id)).filter(Boolean)),
+    });
+    this.#move = move;
+    try {
+      await move.run();
+    } catch (error) {
+      if (this.#move === move) this.#stay(url, error);
+      return;
+    }
+    if (this.#move === move) this.#arrive(move);
+  }
+
+  /** Let the stay there take the place of the one here, which lingers for those who are still on their way. */
+  #arrive(move) {
+    this.#move = null;
+    this.#movedOn.clear();
+    this.#leaveBehind();
+    const before = { signal: this.#signal, media: this.#media };
+    before.timer = setTimeout(() => this.#leaveBehind(), LINGER * 1000);
+    before.signal.addEventListener('lost', () => this.#before === before && this.#leaveBehind());
+    this.#before = before;
+
+    const chosen = [...this.#wanted, ...this.#refused].map((id) => this.#roster.track(id)).filter(Boolean);
+    const wanted = chosen.filter(({ id }) => this.#wanted.has(id));
+    const playing = [...this.#playing.values()];
+    this.#media.follow();
+    this.#signal = move.signal;
+    this.#media = move.media;
+    this.#slots = move.slots;
+    this.#listen(move.signal, move.media);
+    this.permissions = move.welcome.permissions;
+    for (const own of move.media.published) move.roster.published(move.welcome.participant, own);
+    move.media.lead();
+    this.#roster.become(move.roster);
+    this.#playing = new Map(playing.map((track) => [track.id, track]));
+    this.#wanted = new Set(wanted.map(({ id }) => id));
+    this.#refused = new Set(chosen.filter((track) => !wanted.includes(track)).map(({ id }) => id));
+    this.#play();
+    for (const id of [...this.#playing.keys()]) if (!this.#slots.isPlaying(id)) this.#stopped(id);
+    this.#reconcile();
+    for (const said of move.chat) this.#said(said);
+    this.state = 'connected';
+    if (this.#interrupted) this.#emit('resumed', {});
+    this.#interrupted = false;
+    this.#emit('migrated', { url: move.url });
+  }
+
+  /** We cannot go there: who has gone is gone for us. */
+  #stay(url, error) {
+    this.#move = null;
+    const gone = [...this.#movedOn];
+    this.#movedOn.clear();
+    for (const [participant, reason] of gone) this.#received({ type: 'participant_left', participant, reason });
+    this.#emit('migration-failed', { url, error });
+  }
+
+  #leaveBehind() {
+    if (!this.#before) return;
+    const { signal, media, timer } = this.#before;
+    this.#before = null;
+    clearTimeout(timer);
+    signal.close('migrated');
+    media.close();
   }
 
   #mutedByServer({ track: id, muted }) {

@@ -77,6 +77,29 @@ export class Roster {
     }
   }
 
+  /**
+   * Become what another server says, where everything has another id: who is known by identity, and which of their
+   * tracks by source, stay the objects that they are. Only what differs beside the ids comes out as events.
+   * @param {Roster} other
+   */
+  become(other) {
+    const known = new Map([...this.participants.values()].map((participant) => [participant.identity, participant]));
+    for (const { id, identity, tracks } of other.participants.values()) {
+      const participant = known.get(identity);
+      if (!participant) continue;
+      participant.id = id;
+      for (const track of tracks.values()) {
+        const same = participant.trackFrom(track.source);
+        if (same) same.id = track.id;
+      }
+      participant.tracks = new Map([...participant.tracks.values()].map((track) => [track.id, track]));
+    }
+    this.participants = new Map([...known.values()].map((participant) => [participant.id, participant]));
+    this.#tracks = new Map([...known.values()].flatMap(({ tracks }) => [...tracks]));
+    const participants = [...other.participants.values()].map((participant) => ({ ...participant, tracks: [...participant.tracks.values()] }));
+    this.replace({ participants }, other.#localId);
+  }
+
   joined(info) {
     if (this.participants.has(info.id)) return;
     const participant = new Participant(info, info.id === this.#localId);

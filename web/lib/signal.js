@@ -18,6 +18,7 @@ export const DEFAULT_TIMING = {
 /** Refusals of a join that may be over a moment later, even if the server names no time. */
 const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections', 'too_many_rooms', 'join_timeout']);
 const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
+const SUSPICION = 0.7; // seconds that a socket has for an answer when the network seems to have changed
 const SHORT_WAIT = 5; // seconds that a first join waits by itself when the server asks for it
 
 /**
@@ -42,7 +43,8 @@ export class Signal extends EventTarget {
   #requests = new Map();
   #nextRequest = 1;
   #opened = deferred();
-  #wake = () => this.#nudge();
+  #wake = () => globalThis.document?.visibilityState !== 'hidden' && this.#nudge(5);
+  #suspect = () => this.suspect();
 
   /**
    * @param {{url: string, getToken: (context: {refused: AuraLinkError | null}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
@@ -66,7 +68,8 @@ export class Signal extends EventTarget {
 
   /** Dial. Call once. */
   connect() {
-    globalThis.addEventListener?.('online', this.#wake);
+    globalThis.addEventListener?.('online', this.#suspect);
+    globalThis.navigator?.connection?.addEventListener?.('change', this.#suspect);
     globalThis.document?.addEventListener('visibilitychange', this.#wake);
     this.#startedAt = now();
     this.#dial();
@@ -98,9 +101,14 @@ export class Signal extends EventTarget {
     return pending.promise;
   }
 
-  /** End for good, after a `leave` if there is a session. */
-  close() {
-    this.send({ type: 'leave' });
+  /** The network may have changed: a socket that does not answer at once is given up, and a delay is not sat out. */
+  suspect() {
+    this.#nudge(SUSPICION);
+  }
+
+  /** End for good, after a `leave` if there is a session. @param {'left' | 'migrated'} [reason] */
+  close(reason = 'left') {
+    this.send({ type: 'leave', reason });
     this.#end(new AuraLinkError('left', 'You left the room.'));
   }
 
@@ -238,13 +246,14 @@ export class Signal extends EventTarget {
   }
 
   /** The network or the person is back: do not sit out a delay, and do not trust an old socket for long. */
-  #nudge() {
-    if (globalThis.document?.visibilityState === 'hidden') return;
+  #nudge(patience) {
     if (this.#state === 'waiting') {
       clearTimeout(this.#timers.retry);
       this.#dial();
     } else if (this.#state === 'open') {
-      this.#ping(Math.min(5, this.#timing.pongTimeout));
+      clearTimeout(this.#timers.pong);
+      this.#timers.pong = 0;
+      this.#ping(Math.min(patience, this.#timing.pongTimeout));
     }
   }
 
@@ -271,7 +280,8 @@ export class Signal extends EventTarget {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
     this.#drop();
-    globalThis.removeEventListener?.('online', this.#wake);
+    globalThis.removeEventListener?.('online', this.#suspect);
+    globalThis.navigator?.connection?.removeEventListener?.('change', this.#suspect);
     globalThis.document?.removeEventListener('visibilitychange', this.#wake);
     this.#opened.reject(error); // has no effect on a promise that was resolved before
     this.#opened = deferred();

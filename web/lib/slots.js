@@ -32,6 +32,15 @@ export class SlotMap {
     return ended;
   }
 
+  isPlaying(track) {
+    return [...this.#playing.values()].includes(track);
+  }
+
+  /** @returns {string | undefined} the section that shall carry a track */
+  midOf(track) {
+    return [...this.#wanted].find(([, wanted]) => wanted === track)?.[0];
+  }
+
   /** @returns {string | undefined} the track that plays in section `mid` */
   trackOf(mid) {
     return this.#playing.get(mid);

@@ -3,6 +3,7 @@
 /** All in seconds. */
 export const DEFAULT_PATIENCE = {
   disturbed: 2, // Firefox passes through `connecting` at each offer that adds sections: that is no disturbance
+  lost: 0.3, // a browser that says `disconnected` has waited already
   restart: 8, // an ICE restart that has not helped by then will not
   connect: 15, // from the first answer to `connected`
 };
@@ -41,7 +42,8 @@ export class ConnectionWatch {
       this.#recover();
     } else if (state === 'disconnected' || state === 'connecting') {
       if (this.#restarting) return; // the timer of the restart is running
-      if (this.#wasConnected) this.#after(this.#patience.disturbed, () => this.#disturbed());
+      const patience = state === 'disconnected' ? this.#patience.lost : this.#patience.disturbed;
+      if (this.#wasConnected) this.#after(patience, () => this.#disturbed());
       else {
         this.#show('connecting');
         this.#after(this.#patience.connect, this.#act.rebuild);
@@ -53,6 +55,13 @@ export class ConnectionWatch {
   observeServer(state) {
     if (state === 'disconnected' && !this.#restarting) this.#disturbed();
     if (state === 'connected' && this.#state === 'connected') this.observe('connected');
+  }
+
+  /** Whoever noticed it: restart at once, also if a restart is under way, which may have gathered the old addresses. */
+  networkChanged() {
+    if (!this.#wasConnected) return;
+    this.#restarting = false;
+    this.#disturbed();
   }
 
   close() {
