@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sfu.stun import StunError, parse, success_response
+from sfu.stun import StunError, parse, success_response, username_of
 
 PASSWORD = "a password that is in no seed of the corpus"
 
 
 def run(data: bytes) -> None:
     try:
+        username_of(data)  # the first look, which decides whose budget the second is taken from
         check = parse(data)
     except StunError:
         return

@@ -141,6 +141,12 @@ def main() -> None:
             "h264_fragment": b"\x7c\x85payload",
             "av1": b"\x18\x0a\x0bpayload",
         },
+        "forwarded": {
+            "one": b"203.0.113.7\nhttps",
+            "chain": b"198.51.100.1, 203.0.113.7, 10.0.0.2\nhttp",
+            "ports": b"203.0.113.7:4711, [2001:db8::1]:443, ::ffff:10.0.0.3\nwss",
+            "spoofed": b"127.0.0.1, unknown, 2001:db8::7%eth0\nws",
+        },
         "red": {
             "one_older": b"\xef\x0f\x00\x05\x6folderprimary",
             "two_older": b"\xef\x1e\x00\x03\xef\x0f\x00\x03\x6foneTwoprimary",
