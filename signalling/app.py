@@ -48,6 +48,7 @@ class Running:
     tokens: Tokens
     conference: Conference
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
+    moderate: Callable[[Callable[[Conference], None]], None]  # carries out a verb of moderation; raises Refused
     restart_media: Callable[[], None]  # have everybody build new media connections
 
 
@@ -134,7 +135,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         watching = tasks.create_task(certificate.watch(), name="certificate") if certificate else None
         await listener.ready.wait()
         try:
-            yield Running(port, tokens, conference, stop, restart_media)
+            yield Running(port, tokens, conference, stop, server.moderate, restart_media)
         finally:
             await stop()
             listener.should_exit = True

@@ -83,7 +83,8 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-subscribe", action="store_true", help="may not receive media")
     parser.add_argument("--no-chat", action="store_true", help="may not chat")
-    parser.add_argument("--admin", action="store_true", help="may administer the room")
+    parser.add_argument("--admin", action="store_true", help="is a moderator of the room")
+    parser.add_argument("--wait", action="store_true", help="waits until a moderator lets it in")
     parser.add_argument("--ttl", default="6h", metavar="TIME", help="how long it is valid: 90s, 15m, 6h, 7d")
     parser.add_argument("--keys", default=argparse.SUPPRESS, metavar="KID:SECRET,…", help="else AURALINK_KEYS is used")
     parser.set_defaults(run=_token)
@@ -102,6 +103,7 @@ def _token(options: argparse.Namespace) -> None:
         wall=time.time(),
         lifetime=_lifetime(options.ttl),
         grant=Grant(_sources(options.publish), not options.no_subscribe, not options.no_chat, options.admin),
+        wait=options.wait,
     )
     print(token)
 

@@ -24,6 +24,7 @@ class CloseCode(IntEnum):
     TRY_LATER = 1013
     REPLACED = 4001
     TAKEN_OVER = 4002
+    REMOVED = 4003
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,16 @@ class Verified:
     """Whoever is behind this socket showed a valid token: its address answers for it no longer."""
 
     socket: SocketId
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Count and log what a moderator did: `by` a participant id or a word, to `whom` (empty: to the whole room)."""
+
+    action: str
+    room: str
+    by: str
+    whom: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +111,4 @@ class SetMuted:
 
 
 MediaCommand = OpenPeer | ClosePeer | AnswerOffer | Subscribe | Unsubscribe | SetMuted
-Command = Send | CloseSocket | Verified | MediaCommand
+Command = Send | CloseSocket | Verified | Record | MediaCommand

@@ -18,9 +18,10 @@ from state.model import ParticipantId, RoomName
 
 from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Send
+from .doors import Doors
 from .events import Instant, SocketId
 from .limits import BucketPerAddress, BucketPerKey, CountPerKey, Rate
-from .session import Check, Session, Socket, Standing
+from .session import Check, Session, Socket, Standing, Waiter
 from .tokens import Tokens
 
 IceServers = Callable[[str, float], list[m.IceServer]]  # (participant, wall seconds) -> what welcome hands out
@@ -43,6 +44,11 @@ class Rules:
     max_rooms: int = 10_000
     max_participants_per_room: int = 200
     max_tracks_per_participant: int = 8
+    media_grace: float = 3.0  # for a session without socket and media: its client may be building both anew
+    max_waiting: int = 1000  # in all waiting rooms
+    max_waiting_per_room: int = 50
+    waiting_timeout: float = 300.0
+    removal_memory: float = 24 * 3600.0  # how long tokens from before a removal are refused at least
     max_checks: int = 100  # pre-call tests at once
     check_time: float = 30.0  # for one of them
     messages: Rate = MESSAGE_RATE  # per connection
@@ -90,6 +96,9 @@ class Conference:
     strangers: dict[SocketId, None] = field(default_factory=dict)  # in the order of their deadlines
     sessions: dict[ParticipantId, Session] = field(default_factory=dict)
     detached: dict[ParticipantId, None] = field(default_factory=dict)  # in the order of their loss
+    fading: dict[ParticipantId, float] = field(default_factory=dict)  # without socket and media -> when it ends
+    waiting: dict[ParticipantId, Waiter] = field(default_factory=dict)  # in the order of their deadlines
+    doors: Doors = field(init=False)
     resumable: dict[bytes, ParticipantId] = field(default_factory=dict)  # hash of a resume token -> session
     peers: dict[PeerId, ParticipantId] = field(default_factory=dict)
     checks: dict[PeerId, Check] = field(default_factory=dict)  # pre-call tests, in the order of their deadlines
@@ -107,6 +116,7 @@ class Conference:
         self.joins = BucketPerKey(self.rules.joins)
         self.failures = BucketPerAddress(self.rules.failures)
         self.connections = CountPerKey(self.rules.max_connections_per_identity)
+        self.doors = Doors(self.rules.removal_memory)
 
     # ------------------------------------------------------------------------------------------------ who is here
 
@@ -143,6 +153,14 @@ class Conference:
         """Tell everybody in `room` who has a socket, except `but`."""
         sockets = tuple(
             session.socket for session in self.members(room) if session.socket is not None and session.id not in but
+        )
+        if sockets:
+            self.do(Send(sockets, message))
+
+    def tell_moderators(self, room: RoomName, message: m.Message) -> None:
+        """Tell those in `room` who may moderate it and have a socket."""
+        sockets = tuple(
+            session.socket for session in self.members(room) if session.socket is not None and session.grant.admin
         )
         if sockets:
             self.do(Send(sockets, message))

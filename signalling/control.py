@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfu import media_plane as media
 
-from . import conversation, departure, entrance, migration, negotiation, precall
+from . import conversation, departure, entrance, migration, moderators, negotiation, precall, waiting
 from . import messages as m
 from .commands import CloseCode, Command
 from .conference import Conference, Refused
@@ -36,7 +36,7 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
         case Malformed():
             _malformed(conference, event)
         case Disconnected():
-            departure.socket_lost(conference, event.socket)
+            departure.socket_lost(conference, event.socket, clean=event.clean)
         case OfferAnswered():
             if event.peer in conference.checks:
                 precall.answered(conference, conference.checks[event.peer], event)
@@ -86,6 +86,8 @@ def _received(conference: Conference, event: Received) -> None:
             _stranger_asks(conference, socket, message)
         elif socket.check is not None:
             _checker_asks(conference, conference.checks[socket.check], socket, message)
+        elif socket.waiter is not None:
+            _waiter_asks(conference, socket, message)
         elif socket.session is not None:
             session = conference.sessions[socket.session]
             session.heard_at = conference.at.now
@@ -114,6 +116,14 @@ def _checker_asks(conference: Conference, check: Check, socket: Socket, message:
             precall.leave(conference, check, message)
 
 
+def _waiter_asks(conference: Conference, socket: Socket, message: m.Request) -> None:
+    match message:
+        case m.Ping():
+            conversation.ping(conference, socket, message)
+        case m.Leave():
+            waiting.leave(conference, socket, message)
+
+
 def _member_asks(conference: Conference, session: Session, socket: Socket, message: m.Request) -> None:
     match message:
         case m.Offer():
@@ -130,6 +140,8 @@ def _member_asks(conference: Conference, session: Session, socket: Socket, messa
             conversation.ping(conference, socket, message)
         case m.Leave():
             departure.leave(conference, session, socket, message)
+        case _:
+            moderators.ask(conference, session, socket, message)
 
 
 def _out_of_place(socket: Socket) -> Refused:
@@ -137,6 +149,8 @@ def _out_of_place(socket: Socket) -> Refused:
         return Refused("not_joined", "The first message must be join, resume or check.", field="type")
     if socket.standing is Standing.CHECKING:
         return Refused("not_joined", "During a test there is only offer, ping and leave.", field="type")
+    if socket.standing is Standing.WAITING:
+        return Refused("not_joined", "While you wait to be let in there is only ping and leave.", field="type")
     return Refused("already_joined", "This connection has joined already.", field="type")
 
 
@@ -180,6 +194,6 @@ def _peer_state_changed(conference: Conference, event: media.PeerStateChanged) -
     if event.state not in ("failed", "closed"):
         return
     if session.socket is None:
-        departure.end(conference, session, "timeout")  # neither media nor a socket: nobody is there any more
+        departure.fade(conference, session)
     else:
         migration.restart_media(conference, session, event.reason)

@@ -14,7 +14,7 @@ from .session import Session, Socket
 def subscribe(conference: Conference, session: Session, socket: Socket, message: m.Subscribe) -> None:
     """Receive single tracks. All or none: one unknown track refuses the request. Raises Refused."""
     if not session.grant.subscribe:
-        raise Refused("permission_denied", "Your token does not allow you to receive media.")
+        raise Refused("permission_denied", "You are not allowed to receive media.")
     for index, track in enumerate(message.tracks):
         known = conference.rooms.track_in(session.room, TrackId(track))
         if known is None or conference.rooms.owner_of(known.id) == session.id:
@@ -41,6 +41,7 @@ def mute(conference: Conference, session: Session, socket: Socket, message: m.Mu
     track = TrackId(message.track)
     if conference.rooms.owner_of(track) != session.id:
         raise Refused("unknown_track", "You publish no such track.", field="track")
+    session.silenced.discard(track)
     negotiation.set_muted(conference, session, track, muted=isinstance(message, m.Mute))
     conference.done(socket.id, message)
 
@@ -48,7 +49,7 @@ def mute(conference: Conference, session: Session, socket: Socket, message: m.Mu
 def chat(conference: Conference, session: Session, socket: Socket, message: m.Chat) -> None:
     """Say something to the room or to one participant; the sender gets it back as the reply. Raises Refused."""
     if not session.grant.chat:
-        raise Refused("permission_denied", "Your token does not allow you to chat.")
+        raise Refused("permission_denied", "You are not allowed to chat.")
     if message.to is m.UNSET:
         hearers = [other for other in conference.members(session.room) if other is not session]
     else:

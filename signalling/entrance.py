@@ -8,13 +8,13 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, migration, negotiation, precall, roster
+from . import departure, migration, negotiation, precall, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
 from .limits import TokenBucket
-from .session import Session, Socket, Standing, Step
-from .tokens import Claims, TokenError
+from .session import Session, Socket, Standing, Step, Waiter
+from .tokens import Claims, Grant, TokenError
 
 RESUME_TOKEN_BYTES = 16  # 128 bits
 
@@ -29,19 +29,43 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     claims = _verify(conference, socket, message.token)
+    grant = conference.doors.grant_of(claims)
+    inside = conference.rooms.by_identity(claims.room, claims.identity) is not None
+    settings = conference.doors.settings(claims.room)
+    _check_door(conference, claims, free=inside or grant.admin)
+    id = ParticipantId(conference.new_id("p"))
+    wants_all = message.subscribe == "auto"
+    if (claims.wait or settings.waiting_room) and not (inside or grant.admin):
+        deadline = conference.at.now + conference.rules.waiting_timeout
+        waiting.wait(conference, socket, Waiter(id, socket.id, claims, wants_all, deadline), message.request)
+    else:
+        check_space(conference, claims)
+        enter(conference, socket, claims, id, wants_all=wants_all, request=message.request)
+
+
+def enter(
+    conference: Conference,
+    socket: Socket,
+    claims: Claims,
+    id: ParticipantId,
+    *,
+    wants_all: bool,
+    request: str | m.UnsetType = m.UNSET,
+) -> None:
+    """Open a session for somebody whom the door lets in; an older one of the same identity ends."""
     older = conference.rooms.by_identity(claims.room, claims.identity)
-    _check_room(conference, claims, replacing=older is not None)
+    grant = conference.doors.grant_of(claims)
     if older is not None:
         departure.replaced(conference, conference.sessions[older])
-    session = _open_session(conference, socket, claims, automatic=message.subscribe == "auto")
+    session = _open_session(conference, socket, claims, id, grant, wants_all=wants_all)
     member = Participant(session.id, claims.identity, claims.name)
     others = list(conference.rooms.room(claims.room).participants)
     conference.rooms.enter(claims.room, member)
-    if claims.grant.subscribe:
+    if grant.subscribe:
         known = [track for other in others for track in other.tracks.values()] if session.automatic else []
         session.subscribed = {track.id: None for track in known}
         session.receive = roster.first_sections(known)
-    _welcome(conference, session, socket, resumed=False, request=message.request)
+    _welcome(conference, session, socket, resumed=False, request=request)
     conference.tell_room(
         claims.room, m.ParticipantJoined(participant=roster.participant_info(member)), but=[session.id]
     )
@@ -61,6 +85,7 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
     old = session.socket
     session.step(Step.RESUMED)
     conference.detached.pop(session.id, None)
+    conference.fading.pop(session.id, None)
     if old is not None:
         conference.dismiss(old, "taken_over", "The session goes on over another connection.", CloseCode.TAKEN_OVER)
     _bind(conference, session, socket)
@@ -104,20 +129,36 @@ def _limit(conference: Conference, socket: Socket, room: RoomName, identity: Ide
     conference.do(Verified(socket.id))
 
 
-def _check_room(conference: Conference, claims: Claims, *, replacing: bool) -> None:
+def _check_door(conference: Conference, claims: Claims, *, free: bool) -> None:
+    """Bans and removals hold for everybody; a lock not for moderators, and not for who comes back while inside."""
+    doors = conference.doors
+    if doors.is_banned(claims.room, claims.identity):
+        raise Refused("banned", "You may not enter this room.", close=CloseCode.REMOVED)
+    if doors.is_removed(claims, conference.at.wall):
+        raise Refused("removed", "You were removed from this room; ask for a new invitation.", close=CloseCode.REMOVED)
+    if doors.settings(claims.room).locked and not free:
+        raise Refused("room_locked", "The room is locked.", close=CloseCode.TRY_LATER)
+
+
+def check_space(conference: Conference, claims: Claims) -> None:
+    """Refuse one more in a full room or on a full server. Raises Refused."""
     rules, rooms = conference.rules, conference.rooms
+    replacing = rooms.by_identity(claims.room, claims.identity) is not None
     if claims.room not in rooms and len(rooms) >= rules.max_rooms:
         raise Refused("too_many_rooms", "This server hosts as many rooms as it may.", close=CloseCode.TRY_LATER)
     if rooms.size(claims.room) - replacing >= rules.max_participants_per_room:
         raise Refused("room_full", "The room is full.", close=CloseCode.TRY_LATER)
 
 
-def _open_session(conference: Conference, socket: Socket, claims: Claims, *, automatic: bool) -> Session:
+def _open_session(
+    conference: Conference, socket: Socket, claims: Claims, id: ParticipantId, grant: Grant, *, wants_all: bool
+) -> Session:
     session = Session(
-        id=ParticipantId(conference.new_id("p")),
+        id=id,
         room=claims.room,
-        grant=claims.grant,
-        automatic=automatic and claims.grant.subscribe,
+        grant=grant,
+        wants_all=wants_all,
+        token_expires=claims.expires,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
     )
@@ -128,9 +169,10 @@ def _open_session(conference: Conference, socket: Socket, claims: Claims, *, aut
 
 def _bind(conference: Conference, session: Session, socket: Socket) -> None:
     conference.strangers.pop(socket.id, None)
-    socket.standing = Standing.MEMBER
+    socket.standing, socket.waiter = Standing.MEMBER, None
     socket.session = session.id
     session.socket = socket.id
+    session.left_cleanly = False
 
 
 def _welcome(
@@ -148,7 +190,7 @@ def _welcome(
         session,
         m.Welcome(
             participant=session.id,
-            room=roster.room_snapshot(conference.rooms.room(session.room)),
+            room=roster.room_snapshot(conference.rooms.room(session.room), conference.doors.settings(session.room)),
             permissions=roster.permissions(session.grant),
             resume_token=token,
             resume_window=conference.rules.resume_window,
@@ -164,6 +206,8 @@ def _welcome(
     speakers = conference.speakers.get(session.room)
     if speakers:
         conference.send(session, m.Speakers(speakers=speakers))
+    if session.grant.admin:
+        waiting.tell_all(conference, session)
 
 
 def _key(token: str) -> bytes:

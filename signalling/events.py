@@ -53,9 +53,10 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A socket is gone."""
+    """A socket is gone; `clean` if its client closed it with 1000 or 1001, as a page does that is left."""
 
     socket: SocketId
+    clean: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -150,7 +150,7 @@ class _DevTokens:
         self._rate = BucketPerAddress(Rate(per_second=20.0, burst=100.0))
 
     async def issue(self, request: Request) -> Response:
-        """A token for `{room, identity?, name}`."""
+        """A token for `{room, identity?, name, admin?, wait?}`: on this machine, who asks to be a moderator is one."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not origins.is_loopback_host(host, self._port):
             return _error(403, "host_refused", "Tokens are given to pages of this machine only.")
@@ -165,18 +165,19 @@ class _DevTokens:
         if body is None:
             return _error(413, "body_too_large", f"At most {MAX_BODY} bytes.")
         try:
-            room, identity, name = _wish(body)
+            wish = _wish(body)
             token = self._tokens.issue(
-                room=room,
-                identity=identity,
-                name=name,
+                room=wish.room,
+                identity=wish.identity,
+                name=wish.name,
                 wall=time.time(),
                 lifetime=DEV_TOKEN_LIFETIME,
-                grant=Grant(frozenset(SOURCES)),
+                grant=Grant(frozenset(SOURCES), admin=wish.admin),
+                wait=wish.wait,
             )
         except (_BadWish, TokenError) as error:
             return _error(400, "invalid_request", str(error))
-        answer = {"token": token, "room": room, "identity": identity, "name": name}
+        answer = {"token": token, "room": wish.room, "identity": wish.identity, "name": wish.name}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
@@ -184,7 +185,15 @@ class _BadWish(ValueError):
     """The body does not say for whom a token is wanted."""
 
 
-def _wish(body: bytes) -> tuple[str, str, str]:
+class _Wish(NamedTuple):
+    room: str
+    identity: str
+    name: str
+    admin: bool
+    wait: bool
+
+
+def _wish(body: bytes) -> _Wish:
     try:
         wish: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -195,7 +204,10 @@ def _wish(body: bytes) -> tuple[str, str, str]:
     identity = wish.get("identity", "guest-" + secrets.token_hex(4))
     if not isinstance(room, str) or not isinstance(name, str) or not isinstance(identity, str):
         raise _BadWish("room, name and identity are texts; room and name are needed.")
-    return room, identity, name
+    admin, wait = wish.get("admin", False), wish.get("wait", False)
+    if not isinstance(admin, bool) or not isinstance(wait, bool):
+        raise _BadWish("admin and wait are true or false.")
+    return _Wish(room, identity, name, admin, wait)
 
 
 async def _body(request: Request) -> bytes | None:

@@ -24,6 +24,8 @@ MAX_TRACKS_PER_MESSAGE = 256
 RequestId = Annotated[str, Meta(max_length=64)]
 Mid = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Identity = Annotated[str, Meta(min_length=1, max_length=128)]
+Reason = Annotated[str, Meta(max_length=256)]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 Sdp = Annotated[str, Meta(min_length=1, max_length=MAX_SDP_CHARACTERS)]
 TrackList = Annotated[list[Id], Meta(min_length=1, max_length=MAX_TRACKS_PER_MESSAGE)]
@@ -125,7 +127,92 @@ class Ping(Request, frozen=True, kw_only=True, tag="ping"):
     """Ask for a `pong`, to measure the round trip or to keep a proxy from closing an idle socket."""
 
 
-ClientMessage = Join | Resume | Check | Offer | Subscribe | Unsubscribe | Mute | Unmute | Chat | Leave | Ping
+class MuteTrack(Request, frozen=True, kw_only=True, tag="mute_track"):
+    """A moderator stops somebody's track for everybody, until its owner unmutes it."""
+
+    track: Id
+
+
+class Remove(Request, frozen=True, kw_only=True, tag="remove"):
+    """A moderator sends somebody out; tokens issued before let them in no more."""
+
+    participant: Id
+    reason: Reason = ""
+
+
+class Ban(Request, frozen=True, kw_only=True, tag="ban"):
+    """A moderator sends an identity out and keeps it out; named by itself, or by a participant or waiter who has it."""
+
+    participant: Id | UnsetType = UNSET
+    identity: Identity | UnsetType = UNSET
+    reason: Reason = ""
+
+
+class Unban(Request, frozen=True, kw_only=True, tag="unban"):
+    """A moderator lets a banned identity in again."""
+
+    identity: Identity
+
+
+class Lock(Request, frozen=True, kw_only=True, tag="lock"):
+    """A moderator lets nobody new in."""
+
+
+class Unlock(Request, frozen=True, kw_only=True, tag="unlock"):
+    """A moderator ends a lock."""
+
+
+class WaitingRoom(Request, frozen=True, kw_only=True, tag="waiting_room"):
+    """A moderator has everybody new wait until admitted, or no longer."""
+
+    on: bool
+
+
+class SetPermissions(Request, frozen=True, kw_only=True, tag="set_permissions"):
+    """A moderator changes what somebody may do, at once. What is not named stays."""
+
+    participant: Id
+    publish: Annotated[list[Source], Meta(max_length=16)] | UnsetType = UNSET
+    subscribe: bool | UnsetType = UNSET
+    chat: bool | UnsetType = UNSET
+    admin: bool | UnsetType = UNSET
+
+
+class Admit(Request, frozen=True, kw_only=True, tag="admit"):
+    """A moderator lets somebody in who waits."""
+
+    participant: Id
+
+
+class Deny(Request, frozen=True, kw_only=True, tag="deny"):
+    """A moderator sends somebody away who waits."""
+
+    participant: Id
+
+
+ClientMessage = (
+    Join
+    | Resume
+    | Check
+    | Offer
+    | Subscribe
+    | Unsubscribe
+    | Mute
+    | Unmute
+    | Chat
+    | Leave
+    | Ping
+    | MuteTrack
+    | Remove
+    | Ban
+    | Unban
+    | Lock
+    | Unlock
+    | WaitingRoom
+    | SetPermissions
+    | Admit
+    | Deny
+)
 
 
 # ---------------------------------------------------------------------------------------------- server to client
@@ -154,6 +241,8 @@ class RoomSnapshot(Model, frozen=True, kw_only=True, omit_defaults=False):
 
     name: str
     participants: list[ParticipantInfo]
+    locked: bool = False
+    waiting_room: bool = False
 
 
 class Slot(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -172,7 +261,7 @@ class IceServer(Model, frozen=True, kw_only=True):
 
 
 class Permissions(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """What the token of this participant allows."""
+    """What this participant may do: what its token allows, or what a moderator made of it."""
 
     publish: list[Source]
     subscribe: bool
@@ -259,7 +348,7 @@ class ParticipantJoined(Message, frozen=True, kw_only=True, omit_defaults=False,
 
 
 class ParticipantLeft(Message, frozen=True, kw_only=True, omit_defaults=False, tag="participant_left"):
-    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed` or `shutdown`."""
+    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed` or `banned`."""
 
     participant: str
     reason: str
@@ -280,11 +369,12 @@ class TrackUnpublished(Message, frozen=True, kw_only=True, omit_defaults=False, 
 
 
 class TrackMuted(Message, frozen=True, kw_only=True, omit_defaults=False, tag="track_muted"):
-    """A track was muted or unmuted."""
+    """A track was muted or unmuted; `by` is set where it was not its owner, who is told then, too."""
 
     participant: str
     track: str
     muted: bool
+    by: str | UnsetType = UNSET
 
 
 class Speaker(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -342,6 +432,43 @@ class Migrate(Message, frozen=True, kw_only=True, tag="migrate"):
     url: str
     reason: str
     deadline: float | UnsetType = UNSET
+
+
+class RoomUpdated(Message, frozen=True, kw_only=True, omit_defaults=False, tag="room_updated"):
+    """A moderator changed the settings of the room."""
+
+    locked: bool
+    waiting_room: bool
+
+
+class PermissionsChanged(Message, frozen=True, kw_only=True, omit_defaults=False, tag="permissions_changed"):
+    """A moderator changed what you may do; your tracks that are not allowed any more have ended."""
+
+    permissions: Permissions
+    by: str
+
+
+class Waiting(Message, frozen=True, kw_only=True, omit_defaults=False, tag="waiting"):
+    """You wait: `welcome` follows when a moderator lets you in, `goodbye` when not."""
+
+    participant: str
+    room: str
+    request: str | UnsetType = UNSET
+
+
+class ParticipantWaiting(Message, frozen=True, kw_only=True, omit_defaults=False, tag="participant_waiting"):
+    """To moderators: somebody waits to be admitted."""
+
+    participant: str
+    identity: str
+    name: str
+
+
+class WaitingEnded(Message, frozen=True, kw_only=True, omit_defaults=False, tag="waiting_ended"):
+    """To moderators: somebody waits no longer; `reason` is `admitted`, `denied`, `left`, `timeout` or `banned`."""
+
+    participant: str
+    reason: str
 
 
 class Notice(Message, frozen=True, kw_only=True, omit_defaults=False, tag="notice"):
@@ -403,6 +530,11 @@ ServerMessage = (
     | MediaState
     | MediaRestart
     | Migrate
+    | RoomUpdated
+    | PermissionsChanged
+    | Waiting
+    | ParticipantWaiting
+    | WaitingEnded
     | Notice
     | Pong
     | Done

@@ -68,6 +68,12 @@ class Metrics:
         )
         for limit in LIMITS:
             self.limited.labels(limit)
+        self.moderation = Counter(
+            f"{PREFIX}moderation_actions",
+            "What moderators and operators did, by action.",
+            ["action"],
+            registry=registry,
+        )
         self.internal_errors = Counter(
             f"{PREFIX}internal_errors", "Events at which the control plane itself failed.", registry=registry
         )
@@ -79,6 +85,10 @@ class Metrics:
             self.errors.labels(message.code).inc(receivers)
         elif isinstance(message, m.Goodbye):
             self.goodbyes.labels(message.code).inc(receivers)
+
+    def moderated(self, action: str) -> None:
+        """Count something a moderator did."""
+        self.moderation.labels(action).inc()
 
     def media_failed(self, code: str) -> None:
         """Count a failed media command."""

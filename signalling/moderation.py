@@ -3,16 +3,23 @@
 Each verb is pure and says nothing about who may call it: a member's request is checked in moderators.py, the operator's
 in the admin API, which calls them through `Server.moderate`. `by` is the participant id of the moderator, or a
 word for somebody outside the room, such as `admin`; it is told to those concerned and written to the log. A verb that
-raises Refused has changed nothing.
+raises Refused has changed nothing. It is all the same to every verb whether whom it names has a socket now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 
-from .conference import Conference
+from . import departure, entrance, negotiation, roster, waiting
+from . import messages as m
+from .commands import CloseCode, Record
+from .conference import Conference, Refused
+from .session import Session
+
+# ------------------------------------------------------------------------------------------------ one participant
 
 
 def mute(conference: Conference, room: RoomName, participant: ParticipantId, track: TrackId | None, by: str) -> None:
@@ -20,7 +27,13 @@ def mute(conference: Conference, room: RoomName, participant: ParticipantId, tra
 
     Raises Refused: `unknown_participant`, `unknown_track`.
     """
-    raise NotImplementedError
+    session = _member(conference, room, participant)
+    published = list(session.published.values())
+    if track is not None and track not in published:
+        raise Refused("unknown_track", "This participant publishes no such track.", field="track")
+    for one in published if track is None else [track]:
+        negotiation.silence(conference, session, one, by)
+    _record(conference, "mute", room, by, participant)
 
 
 def remove(conference: Conference, room: RoomName, participant: ParticipantId, by: str, reason: str = "") -> None:
@@ -28,32 +41,11 @@ def remove(conference: Conference, room: RoomName, participant: ParticipantId, b
 
     Raises Refused: `unknown_participant`.
     """
-    raise NotImplementedError
-
-
-def ban(conference: Conference, room: RoomName, identity: Identity, by: str, reason: str = "") -> None:
-    """Let an identity in no more until `unban`; if it is in the room or waits, it is sent out. Never refused."""
-    raise NotImplementedError
-
-
-def unban(conference: Conference, room: RoomName, identity: Identity, by: str) -> None:
-    """Let a banned identity in again. Raises Refused: `not_banned`."""
-    raise NotImplementedError
-
-
-def lock(conference: Conference, room: RoomName, by: str) -> None:
-    """Let nobody new in but moderators. Raises Refused: `unknown_room` while nobody is in it."""
-    raise NotImplementedError
-
-
-def unlock(conference: Conference, room: RoomName, by: str) -> None:
-    """End a lock. Raises Refused: `unknown_room`."""
-    raise NotImplementedError
-
-
-def set_waiting_room(conference: Conference, room: RoomName, on: bool, by: str) -> None:
-    """Have everybody new but moderators wait until admitted, or no longer. Raises Refused: `unknown_room`."""
-    raise NotImplementedError
+    session = _member(conference, room, participant)
+    identity = conference.rooms.participant(participant).identity
+    conference.doors.remove(room, identity, conference.at.wall, session.token_expires)
+    departure.send_out(conference, session, "removed", reason or "You were removed.", CloseCode.REMOVED)
+    _record(conference, "remove", room, by, identity)
 
 
 def set_permissions(
@@ -68,14 +60,112 @@ def set_permissions(
     admin: bool | None = None,
 ) -> None:
     """Change what a member may do, at once; None leaves it as it is. Raises Refused: `unknown_participant`."""
-    raise NotImplementedError
+    session = _member(conference, room, participant)
+    before = session.grant
+    grant = replace(
+        before,
+        publish=before.publish if publish is None else frozenset(publish),
+        subscribe=before.subscribe if subscribe is None else subscribe,
+        chat=before.chat if chat is None else chat,
+        admin=before.admin if admin is None else admin,
+    )
+    identity = conference.rooms.participant(participant).identity
+    conference.doors.change_grant(room, identity, grant, conference.at.wall)
+    conference.send(session, m.PermissionsChanged(permissions=roster.permissions(grant), by=by))
+    negotiation.permit(conference, session, grant)
+    if grant.admin and not before.admin:
+        waiting.tell_all(conference, session)
+    _record(conference, "set_permissions", room, by, identity)
+
+
+# ------------------------------------------------------------------------------------------------- one identity
+
+
+def ban(conference: Conference, room: RoomName, identity: Identity, by: str, reason: str = "") -> None:
+    """Let an identity in no more until `unban`; if it is in the room or waits, it is sent out. Never refused."""
+    conference.doors.ban(room, identity)
+    inside = conference.rooms.by_identity(room, identity)
+    if inside is not None:
+        text = reason or "You may not enter this room any more."
+        departure.send_out(conference, conference.sessions[inside], "banned", text, CloseCode.REMOVED)
+    for waiter in waiting.of_room(conference, room):
+        if waiter.claims.identity == identity:
+            waiting.send_away(conference, waiter, "banned", waiting.BANNED)
+    _record(conference, "ban", room, by, identity)
+
+
+def unban(conference: Conference, room: RoomName, identity: Identity, by: str) -> None:
+    """Let a banned identity in again. Raises Refused: `not_banned`."""
+    if not conference.doors.unban(room, identity):
+        raise Refused("not_banned", "This identity is not banned from this room.", field="identity")
+    _record(conference, "unban", room, by, identity)
+
+
+# ------------------------------------------------------------------------------------------------------ the door
+
+
+def lock(conference: Conference, room: RoomName, by: str) -> None:
+    """Let nobody new in but moderators. Raises Refused: `unknown_room` while nobody is in it."""
+    _set(conference, room, "lock", by, locked=True)
+
+
+def unlock(conference: Conference, room: RoomName, by: str) -> None:
+    """End a lock. Raises Refused: `unknown_room`."""
+    _set(conference, room, "unlock", by, locked=False)
+
+
+def set_waiting_room(conference: Conference, room: RoomName, on: bool, by: str) -> None:
+    """Have everybody new but moderators wait until admitted, or no longer. Raises Refused: `unknown_room`."""
+    _set(conference, room, "waiting_room_on" if on else "waiting_room_off", by, waiting_room=on)
 
 
 def admit(conference: Conference, room: RoomName, participant: ParticipantId, by: str) -> None:
-    """Let somebody in who waits. Raises Refused: `unknown_participant`, `room_full`, `too_many_rooms`."""
-    raise NotImplementedError
+    """Let somebody in who waits, even into a locked room.
+
+    Raises Refused: `unknown_participant`, `room_full`, `too_many_rooms`.
+    """
+    waiter = waiting.waiter_in(conference, room, participant)
+    claims = waiter.claims
+    entrance.check_space(conference, claims)
+    waiting.forget(conference, waiter.id, "admitted")
+    socket = conference.sockets[waiter.socket]
+    entrance.enter(conference, socket, claims, waiter.id, wants_all=waiter.wants_all)
+    _record(conference, "admit", room, by, claims.identity)
 
 
 def deny(conference: Conference, room: RoomName, participant: ParticipantId, by: str) -> None:
     """Send somebody away who waits. Raises Refused: `unknown_participant`."""
-    raise NotImplementedError
+    waiter = waiting.waiter_in(conference, room, participant)
+    waiting.send_away(conference, waiter, "denied", waiting.DENIED)
+    _record(conference, "deny", room, by, waiter.claims.identity)
+
+
+def _set(
+    conference: Conference,
+    room: RoomName,
+    action: str,
+    by: str,
+    *,
+    locked: bool | None = None,
+    waiting_room: bool | None = None,
+) -> None:
+    if room not in conference.rooms:
+        raise Refused("unknown_room", "Nobody is in this room.", field="room")
+    if conference.doors.set(room, locked=locked, waiting_room=waiting_room):
+        now = conference.doors.settings(room)
+        conference.tell_room(room, m.RoomUpdated(locked=now.locked, waiting_room=now.waiting_room))
+    _record(conference, action, room, by)
+
+
+def _member(conference: Conference, room: RoomName, participant: ParticipantId) -> Session:
+    session = conference.sessions.get(participant)
+    if session is None or session.room != room:
+        raise Refused("unknown_participant", "There is no such participant in this room.", field="participant")
+    return session
+
+
+def _record(conference: Conference, action: str, room: RoomName, by: str, whom: str = "") -> None:
+    """Remember who did what to whom; a moderator in the room is named by its identity, which stays."""
+    moderator = conference.sessions.get(ParticipantId(by))
+    name = conference.rooms.participant(moderator.id).identity if moderator is not None else by
+    conference.do(Record(action, room, name, whom))

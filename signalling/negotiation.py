@@ -15,10 +15,11 @@ from state.model import KIND_OF_SOURCE, RoomName, Source, Track, TrackId
 
 from . import messages as m
 from . import roster
-from .commands import AnswerOffer, ClosePeer, OpenPeer, SetMuted, Subscribe
+from .commands import AnswerOffer, ClosePeer, OpenPeer, SetMuted, Subscribe, Unsubscribe
 from .conference import Conference, Refused
 from .events import OfferAnswered, OfferRefused
 from .session import PendingOffer, Session, Socket
+from .tokens import Grant
 
 # --------------------------------------------------------------------------------------------------------- the peer
 
@@ -92,11 +93,15 @@ def _answer(conference: Conference, session: Session, pending: PendingOffer) -> 
 
 def _refusal(conference: Conference, session: Session, wish: m.OfferedTrack, accepted: int) -> m.RejectedTrack | None:
     if wish.source not in session.grant.publish:
-        text = f"Your token does not allow you to publish {wish.source}."
-        return m.RejectedTrack(mid=wish.mid, code="permission_denied", message=text)
+        return _not_allowed(wish.mid, wish.source)
     if accepted >= conference.rules.max_tracks_per_participant:
         return m.RejectedTrack(mid=wish.mid, code="too_many_tracks", message="You publish as many tracks as you may.")
     return None
+
+
+def _not_allowed(mid: str, source: Source) -> m.RejectedTrack:
+    text = f"You are not allowed to publish {source}."
+    return m.RejectedTrack(mid=mid, code="permission_denied", message=text)
 
 
 def answered(conference: Conference, event: OfferAnswered) -> None:
@@ -109,10 +114,13 @@ def answered(conference: Conference, event: OfferAnswered) -> None:
     rejected = list(pending.rejected)
     for track in event.answer.accepted:
         id, source, muted = pending.assigned[track.mid]
-        if track.kind == KIND_OF_SOURCE[source]:
-            accepted[track.mid] = Track(id, track.kind, source, muted)
+        # Outside of the roster nobody can subscribe to a track, so what is not allowed stays unheard.
+        if source not in session.grant.publish:  # a moderator took it away meanwhile
+            rejected.append(_not_allowed(track.mid, source))
+            conference.do(SetMuted(event.peer, track.track, muted=True))
+        elif track.kind == KIND_OF_SOURCE[source]:
+            accepted[track.mid] = Track(id, track.kind, source, muted or id in session.silenced)
         else:
-            # Outside of the roster nobody can subscribe to it, so what the token does not allow stays unheard.
             text = f"This section is {track.kind}, and {source} is not."
             rejected.append(m.RejectedTrack(mid=track.mid, code="kind_mismatch", message=text))
             conference.do(SetMuted(event.peer, track.track, muted=True))
@@ -156,6 +164,7 @@ def _publish(conference: Conference, session: Session, peer: PeerId, accepted: d
     before = rooms.participant(session.id).tracks
     now = {track.id: track for track in accepted.values()}
     session.published = {mid: track.id for mid, track in accepted.items()}
+    session.silenced &= set(session.published.values())
     _unpublish(conference, session, [track for track in before if track not in now])
     for track in now.values():
         if track.id not in before:
@@ -193,13 +202,50 @@ def forget_tracks(conference: Conference, room: RoomName, tracks: list[TrackId])
                 other.subscribed.pop(track, None)
 
 
-def set_muted(conference: Conference, session: Session, track: TrackId, muted: bool) -> None:
-    """Mute or unmute a track of a session, and tell the others if that is new."""
+def set_muted(conference: Conference, session: Session, track: TrackId, muted: bool, by: str = "") -> None:
+    """Mute or unmute a track of a session, and tell the others if that is new, and its owner if it is `by` another."""
     if conference.rooms.set_muted(track, muted):
         if session.peer is not None:
             conference.do(SetMuted(session.peer, media.TrackId(track), muted))
-        message = m.TrackMuted(participant=session.id, track=track, muted=muted)
-        conference.tell_room(session.room, message, but=[session.id])
+        message = m.TrackMuted(participant=session.id, track=track, muted=muted, by=by or m.UNSET)
+        conference.tell_room(session.room, message, but=[] if by else [session.id])
+
+
+def silence(conference: Conference, session: Session, track: TrackId, by: str) -> None:
+    """Mute a track of somebody else: only its owner's `unmute` ends that, and no offer, as one may be under way."""
+    session.silenced.add(track)
+    set_muted(conference, session, track, True, by)
+
+
+def permit(conference: Conference, session: Session, grant: Grant) -> None:
+    """Let another grant hold from now on: what is published or received without permission ends."""
+    session.grant = grant
+    tracks = conference.rooms.participant(session.id).tracks
+    ended = [track.id for track in tracks.values() if track.source not in grant.publish]
+    for track in ended:
+        if session.peer is not None:
+            conference.do(SetMuted(session.peer, media.TrackId(track), muted=True))
+        for other in conference.members(session.room):
+            if track in other.subscribed and other.peer is not None:
+                conference.do(Unsubscribe(other.peer, _media_ids([track])))
+    session.published = {mid: track for mid, track in session.published.items() if track not in ended}
+    session.silenced.difference_update(ended)
+    _unpublish(conference, session, ended)
+    if not grant.subscribe and session.subscribed:
+        lost = list(session.subscribed)
+        session.subscribed.clear()
+        if session.peer is not None:
+            conference.do(Unsubscribe(session.peer, _media_ids(lost)))
+    if session.automatic:
+        _subscribe_to_all(conference, session)
+
+
+def _subscribe_to_all(conference: Conference, session: Session) -> None:
+    others = (other for other in conference.rooms.room(session.room).participants if other.id != session.id)
+    fresh = [track for other in others for track in other.tracks if track not in session.subscribed]
+    session.subscribed.update((track, None) for track in fresh)
+    if fresh and session.peer is not None:
+        conference.do(Subscribe(session.peer, _media_ids(fresh)))
 
 
 def _media_ids(tracks: Iterable[TrackId]) -> tuple[media.TrackId, ...]:
@@ -259,10 +305,18 @@ def speakers_changed(conference: Conference, event: media.SpeakersChanged) -> No
         conference.tell_room(room, m.Speakers(speakers=speakers))
 
 
+def forget_speaker(conference: Conference, session: Session) -> None:
+    """Somebody left: those who come next are not told that it speaks."""
+    speakers = conference.speakers.get(session.room)
+    if speakers:
+        conference.speakers[session.room] = [one for one in speakers if one.participant != session.id]
+
+
 def lose_peer(conference: Conference, session: Session) -> None:
     """The transport of a session ended for good: its tracks end, and its next offer begins a new peer."""
     close_peer(conference, session)
     session.published = {}
+    session.silenced.clear()
     _unpublish(conference, session, list(conference.rooms.participant(session.id).tracks))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from state.model import Kind, Participant, Room, Track
 
 from . import messages as m
+from .doors import RoomSettings
 from .tokens import SOURCES, Grant
 
 # Receive sections are asked for in blocks, so that somebody who joins next does not cost everybody an offer, and the
@@ -30,13 +31,18 @@ def participant_info(participant: Participant) -> m.ParticipantInfo:
     )
 
 
-def room_snapshot(room: Room) -> m.RoomSnapshot:
+def room_snapshot(room: Room, settings: RoomSettings) -> m.RoomSnapshot:
     """A room as messages tell it."""
-    return m.RoomSnapshot(name=room.name, participants=[participant_info(member) for member in room.participants])
+    return m.RoomSnapshot(
+        name=room.name,
+        participants=[participant_info(member) for member in room.participants],
+        locked=settings.locked,
+        waiting_room=settings.waiting_room,
+    )
 
 
 def permissions(grant: Grant) -> m.Permissions:
-    """What a token allows, as messages tell it."""
+    """What somebody may do, as messages tell it."""
     return m.Permissions(
         publish=[source for source in SOURCES if source in grant.publish],
         subscribe=grant.subscribe,

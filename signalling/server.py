@@ -15,7 +15,7 @@ from sfu.media_plane import MediaPlane
 
 from . import control, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
@@ -141,6 +141,9 @@ class Server:
                 told = self._verified.pop(socket, None)
                 if told is not None:
                     told()
+            case Record(action, room, by, whom):
+                self._metrics.moderated(action)
+                log.info("Moderation in room %r: %s of %r by %r", room, action, whom, by)
             case _:
                 if self._work is not None:
                     self._work.do(command)

@@ -17,7 +17,7 @@ from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 from . import messages as m
 from .events import SocketId
 from .limits import Strikes, TokenBucket
-from .tokens import Grant
+from .tokens import Claims, Grant
 
 
 class Phase(Enum):
@@ -52,6 +52,7 @@ class Standing(Enum):
 
     STRANGER = auto()  # its first message is awaited
     CHECKING = auto()  # it tries its way to us, and is in no room
+    WAITING = auto()  # a moderator must let it in
     MEMBER = auto()  # it belongs to a session
     DISMISSED = auto()  # it is being closed; what it still says does nothing
 
@@ -59,8 +60,13 @@ class Standing(Enum):
 ACCEPTS: Mapping[Standing, frozenset[type[m.Request]]] = {
     Standing.STRANGER: frozenset({m.Join, m.Resume, m.Check}),
     Standing.CHECKING: frozenset({m.Offer, m.Ping, m.Leave}),
+    Standing.WAITING: frozenset({m.Leave, m.Ping}),
     Standing.MEMBER: frozenset(
-        {m.Offer, m.Subscribe, m.Unsubscribe, m.Mute, m.Unmute, m.Chat, m.Leave, m.Ping},
+        {
+            *(m.Offer, m.Subscribe, m.Unsubscribe, m.Mute, m.Unmute, m.Chat, m.Leave, m.Ping),
+            *(m.MuteTrack, m.Remove, m.Ban, m.Unban, m.Lock, m.Unlock, m.WaitingRoom, m.SetPermissions),
+            *(m.Admit, m.Deny),
+        }
     ),
     Standing.DISMISSED: frozenset(),
 }
@@ -80,6 +86,18 @@ class Socket:
     session: ParticipantId | None = None
     holder: tuple[RoomName, Identity] | None = None  # whom its token named, once that was verified
     check: PeerId | None = None  # the peer of its pre-call test
+    waiter: ParticipantId | None = None  # in the waiting room, the id that it will have
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Somebody with a valid token who waits to be let in until `deadline`, under the id of the session to come."""
+
+    id: ParticipantId
+    socket: SocketId
+    claims: Claims
+    wants_all: bool
+    deadline: float
 
 
 @dataclass(slots=True)
@@ -110,12 +128,14 @@ class Session:
     id: ParticipantId
     room: RoomName
     grant: Grant
-    automatic: bool  # subscribes to every track by itself
+    wants_all: bool  # its client asked to be subscribed to every track by itself
+    token_expires: float  # of the token it came with, in seconds since 1970
     chats: TokenBucket
     recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
     phase: Phase = Phase.CONNECTED
     socket: SocketId | None = None
     lost_at: float = 0.0  # when it became DETACHED
+    left_cleanly: bool = False  # its client closed the last socket itself
     heard_at: float = 0.0  # when its client last said something
     resume_key: bytes = b""
     peer: PeerId | None = None
@@ -125,9 +145,15 @@ class Session:
     in_flight: PendingOffer | None = None
     queued: PendingOffer | None = None
     published: dict[str, TrackId] = field(default_factory=dict)  # mid -> track
+    silenced: set[TrackId] = field(default_factory=set)  # muted by a moderator: an offer does not unmute them
     subscribed: dict[TrackId, None] = field(default_factory=dict)  # an ordered set
     slots: dict[str, str | None] = field(default_factory=dict)
     receive: tuple[int, int] = (0, 0)  # audio and video sections the client was asked for
+
+    @property
+    def automatic(self) -> bool:
+        """Whether it is subscribed to every track by itself."""
+        return self.wants_all and self.grant.subscribe
 
     def step(self, step: Step) -> None:
         """Move on. Raises KeyError where TRANSITIONS has no such way, which is a fault of ours."""

@@ -51,13 +51,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token: who, where, and what is allowed. `expires` is in seconds since 1970."""
+    """A verified token: who, where, and what is allowed. `expires` and `issued` are in seconds since 1970."""
 
     room: RoomName
     identity: Identity
     name: str
     grant: Grant
     expires: float
+    issued: float | None = None  # None: the token does not say
+    wait: bool = False  # only if a moderator lets them in
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -133,7 +135,15 @@ class Tokens:
         return _claims(payload)
 
     def issue(
-        self, *, room: str, identity: str, wall: float, lifetime: float, name: str | None = None, grant: Grant
+        self,
+        *,
+        room: str,
+        identity: str,
+        wall: float,
+        lifetime: float,
+        name: str | None = None,
+        grant: Grant,
+        wait: bool = False,
     ) -> str:
         """A signed token that is valid for `lifetime` seconds. Raises TokenError if a claim would be refused."""
         if self._signing is None:
@@ -148,6 +158,7 @@ class Tokens:
             "subscribe": grant.subscribe,
             "chat": grant.chat,
             "admin": grant.admin,
+            "wait": wait,
             "iat": int(wall),
             "exp": int(wall + lifetime),
         }
@@ -203,7 +214,10 @@ def _claims(payload: Mapping[str, Any]) -> Claims:
         chat=_flag(payload, "chat", True),
         admin=_flag(payload, "admin", False),
     )
-    return Claims(RoomName(room), Identity(identity), name, grant, float(payload["exp"]))
+    wait = _flag(payload, "wait", False)
+    return Claims(
+        RoomName(room), Identity(identity), name, grant, float(payload["exp"]), _seconds(payload, "iat"), wait
+    )
 
 
 def _name(payload: Mapping[str, Any], claim: str) -> str:

@@ -12,6 +12,11 @@ from .commands import CloseCode
 from .events import Connected, Disconnected, Event, Malformed, Received, SocketId
 from .outbox import Outbox, OutboxFull
 
+# RFC 6455 section 7.4.1: 1001 "indicates that an endpoint is "going away", such as […] a browser having navigated away
+# from a page". A close frame may come without a code (1005), and a connection may end without one (1006).
+CLEAN_CLOSES = (1000, 1001)
+NO_CODE = 1005
+
 MAX_FIRST_MESSAGE = 16 * 1024  # bytes: a join or a resume is small, and a stranger gets no more of our time
 
 
@@ -50,24 +55,26 @@ class Connection:
     async def serve(self, address: str, url: str, dispatch: Callable[[Event], None]) -> None:
         """Run until the socket is closed by either side."""
         dispatch(Connected(self.id, address, url))
+        clean = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self._write(), name=f"socket-{self.id}-writer")
                 cutter = tasks.create_task(self._close_when_cut(), name=f"socket-{self.id}-cutter")
                 try:
-                    await self._read(dispatch)
+                    clean = await self._read(dispatch) in CLEAN_CLOSES
                 finally:
                     writer.cancel()
                     cutter.cancel()
         finally:
-            dispatch(Disconnected(self.id))
+            dispatch(Disconnected(self.id, clean))
 
-    async def _read(self, dispatch: Callable[[Event], None]) -> None:
+    async def _read(self, dispatch: Callable[[Event], None]) -> int:
+        """Read until the end and return the close code."""
         first = True
         while True:
             frame = await self._websocket.receive()
             if frame["type"] == "websocket.disconnect":
-                return
+                return int(frame.get("code") or NO_CODE)
             dispatch(self._event(frame.get("text"), first))
             first = False
 

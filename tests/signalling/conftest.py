@@ -42,7 +42,7 @@ class House:
 
     def token(self, identity: str, room: str = "room", **other: Any) -> str:
         """An access token."""
-        given = {"wall": time.time(), "lifetime": 60.0, "grant": Grant(frozenset(SOURCES))} | other
+        given: dict[str, Any] = {"wall": time.time(), "lifetime": 60.0, "grant": Grant(frozenset(SOURCES))} | other
         return self.server.tokens.issue(room=room, identity=identity, **given)
 
     @asynccontextmanager

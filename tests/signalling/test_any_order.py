@@ -9,7 +9,7 @@ from hypothesis.strategies import booleans, floats, integers, sampled_from
 from sfu import media_plane as media
 from signalling import messages as m
 from signalling.session import Phase, Standing
-from tests.support.playbook import Client, Stage
+from tests.support.playbook import MODERATOR, Client, Stage
 
 SOURCES: list[tuple[str, m.Source]] = [
     ("a0", "microphone"),
@@ -17,6 +17,7 @@ SOURCES: list[tuple[str, m.Source]] = [
     ("v1", "screen"),
     ("v2", "microphone"),
 ]
+VERBS = ["mute", "remove", "ban", "unban", "lock", "unlock", "waiting_room", "silence", "promote", "admit", "deny"]
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -45,6 +46,47 @@ class AnyOrder(RuleBasedStateMachine):
     def join(self, number: int, identity: str, room: str) -> None:
         self.client(number).says(m.Join(token=self.stage.token(identity, room)))
         self.learn()
+
+    @rule(number=integers(0, 11), identity=sampled_from("abcd"))
+    def wait(self, number: int, identity: str) -> None:
+        self.client(number).says(m.Join(token=self.stage.token(identity, "one", wait=True)))
+
+    @rule(number=integers(0, 11), room=sampled_from(["one", "two"]))
+    def moderate(self, number: int, room: str) -> None:
+        self.client(number).says(m.Join(token=self.stage.token("m", room, MODERATOR)))
+        self.learn()
+
+    @rule(number=integers(0, 11), whom=integers(0, 11), text=sampled_from(VERBS))
+    def rule_over(self, number: int, whom: int, text: str) -> None:
+        conference = self.stage.conference
+        everybody = [*conference.sessions, *conference.waiting] or ["p_none"]
+        participant = everybody[whom % len(everybody)]
+        tracks = [id for session in conference.sessions.values() for id in session.published.values()] or ["t_none"]
+        messages: dict[str, m.ClientMessage] = {
+            "mute": m.MuteTrack(track=tracks[whom % len(tracks)]),
+            "remove": m.Remove(participant=participant),
+            "ban": m.Ban(participant=participant),
+            "unban": m.Unban(identity="abcd"[whom % 4]),
+            "lock": m.Lock(),
+            "unlock": m.Unlock(),
+            "waiting_room": m.WaitingRoom(on=whom % 2 == 0),
+            "silence": m.SetPermissions(participant=participant, publish=["camera"], subscribe=False),
+            "promote": m.SetPermissions(participant=participant, subscribe=True, admin=whom % 2 == 0),
+            "admit": m.Admit(participant=participant),
+            "deny": m.Deny(participant=participant),
+        }
+        moderators = [client for client in self.stage.clients.values() if self.moderates(client)]
+        speaker = moderators[number % len(moderators)] if moderators else self.client(number)
+        speaker.says(messages[text])
+        self.learn()
+
+    def moderates(self, client: Client) -> bool:
+        socket = self.stage.conference.sockets.get(client.socket)
+        return (
+            socket is not None
+            and socket.session is not None
+            and self.stage.conference.sessions[socket.session].grant.admin
+        )
 
     @rule(number=integers(0, 11))
     def check(self, number: int) -> None:
@@ -121,6 +163,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert conference.sockets[check.socket].check == peer
         for socket in conference.sockets.values():
             assert socket.standing is not Standing.CHECKING or socket.check in conference.checks
+        assert {waiter.socket: id for id, waiter in conference.waiting.items()} == {
+            id: socket.waiter for id, socket in conference.sockets.items() if socket.standing is Standing.WAITING
+        }
+        assert set(conference.fading) <= set(conference.detached)
         for id, session in conference.sessions.items():
             assert conference.rooms.participant(id).id == id
             assert set(session.published.values()) == set(conference.rooms.participant(id).tracks)
@@ -128,6 +174,10 @@ class AnyOrder(RuleBasedStateMachine):
             if session.socket is not None:
                 socket = conference.sockets[session.socket]
                 assert (socket.standing, socket.session) == (Standing.MEMBER, id)
+            assert session.silenced <= set(session.published.values())
+            tracks = conference.rooms.participant(id).tracks.values()
+            assert {track.source for track in tracks} <= session.grant.publish
+            assert session.grant.subscribe or not session.subscribed
             for track in session.subscribed:
                 owner = conference.rooms.owner_of(track)
                 assert owner is not None

@@ -28,6 +28,7 @@ def test_token_prints_a_token_that_the_server_accepts(capsys: pytest.CaptureFixt
             "--publish",
             "camera,screen",
             "--admin",
+            "--wait",
             "--keys",
             f"a:{SECRET}",
         ]
@@ -35,6 +36,7 @@ def test_token_prints_a_token_that_the_server_accepts(capsys: pytest.CaptureFixt
     claims = Tokens([secret_key("a", SECRET.encode())]).verify(capsys.readouterr().out.strip(), time.time())
     assert (claims.room, claims.identity, claims.name) == ("lab", "ada", "ada")
     assert claims.grant == Grant(frozenset({"camera", "screen"}), subscribe=True, chat=True, admin=True)
+    assert claims.wait
     assert claims.expires == pytest.approx(time.time() + 6 * 3600, abs=5)
 
 

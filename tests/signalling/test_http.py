@@ -128,6 +128,15 @@ async def test_the_page_gets_tokens_in_dev_mode(house: Open) -> None:
         assert chosen.json()["identity"] == "ada"
 
 
+async def test_on_its_own_machine_whoever_asks_is_a_moderator_or_waits(house: Open) -> None:
+    async with house() as home:
+        for wish, admin, wait in (({}, False, False), ({"admin": True}, True, False), ({"wait": True}, False, True)):
+            answer = await ask(home, {"room": "lab", "name": "Ada", **wish})
+            claims = home.server.tokens.verify(answer.json()["token"], time.time())
+            assert (claims.grant.admin, claims.wait) == (admin, wait)
+        assert (await ask(home, {"room": "lab", "name": "Ada", "admin": "yes"})).status_code == 400
+
+
 async def test_with_keys_there_are_no_dev_tokens(house: Open, web: Path) -> None:
     async with house(keys=KEYS, host="127.0.0.1") as home:
         assert (await ask(home)).status_code in (404, 405)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sfu import media_plane as media
 from signalling import messages as m
 from signalling.commands import AnswerOffer, ClosePeer, OpenPeer, SetMuted, Subscribe
@@ -193,9 +195,39 @@ def test_silence_on_media_and_no_socket_is_a_leave() -> None:
     peer = stage.peer_of(ada)
     ada.vanishes()
     stage.reports(media.PeerStateChanged(peer, "disconnected", "silence"))
-    bob.hears_nothing()
     stage.reports(media.PeerStateChanged(peer, "closed", "silence"))
+    stage.passes(2.9)
+    bob.hears_nothing()
+    stage.passes(0.2)
     assert bob.hears(m.ParticipantLeft).reason == "timeout"
+
+
+@pytest.mark.parametrize("media_first", [True, False])
+def test_a_page_that_closes_its_socket_and_its_media_has_left(media_first: bool) -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    closed = media.PeerStateChanged(stage.peer_of(ada), "closed", "DTLS was closed")
+    if media_first:
+        stage.reports(closed)
+    ada.vanishes(clean=True)
+    stage.reports(closed)
+    assert bob.hears(m.ParticipantLeft).reason == "timeout"
+
+
+def test_a_client_that_rebuilds_both_socket_and_media_is_still_there() -> None:
+    stage = Stage()
+    ada, bob = stage.joins("ada"), stage.joins("bob")
+    peer = stage.peer_of(ada)
+    stage.reports(media.PeerStateChanged(peer, "closed", "silence"))
+    ada.vanishes()
+    stage.passes(2.0)
+    back = ada.resumes()
+    back.hears(m.Welcome)
+    assert back.hears(m.MediaState).state == "failed"
+    stage.passes(5.0)
+    back.offers(("a0", "microphone"))
+    back.hears(m.SdpAnswer)
+    assert bob.hears(m.TrackPublished).participant == ada.id
 
 
 def test_speakers_are_participants_and_told_only_when_that_is_new() -> None:

@@ -14,9 +14,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
-from sfu.media_plane import PeerId, SlotsChanged, TrackId
+from sfu.media_plane import PeerId, PeerStateChanged, SlotsChanged, TrackId
 from signalling import messages as m
+from signalling import moderation
+from signalling.conference import Refused
 from signalling.websocket_protocol import WebSocketProtocol
+from state.model import Identity, RoomName
 from tests.support.waiting import eventually
 
 from .conftest import Open
@@ -345,3 +348,39 @@ async def test_a_fault_of_ours_in_one_event_closes_one_socket(house: Open, monke
         await ada.hear(m.ChatMessage)
         async with home.http() as client:
             assert "auralink_internal_errors_total 1.0" in (await client.get("/metrics")).text
+
+
+async def test_moderation_from_outside_reaches_clients_and_is_counted_and_logged(
+    house: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "signalling")
+    async with house() as home, home.member("ada") as ada:
+        home.server.moderate(lambda conference: moderation.ban(conference, RoomName("room"), Identity("ada"), "admin"))
+        assert (await ada.hear(m.Goodbye)).code == "banned"
+        await ada.is_closed(4003)
+        async with home.http() as client:
+            text = (await client.get("/metrics")).text
+        assert 'auralink_moderation_actions_total{action="ban"} 1.0' in text
+        assert "Moderation in room 'room': ban of 'ada' by 'admin'" in caplog.text
+
+
+async def test_a_verb_that_is_refused_from_outside_says_so(house: Open) -> None:
+    async with house() as home:
+        with pytest.raises(Refused) as refused:
+            home.server.moderate(lambda conference: moderation.lock(conference, RoomName("room"), "admin"))
+        assert refused.value.code == "unknown_room"
+
+
+@pytest.mark.parametrize(("code", "there"), [(1000, False), (1001, False), (4999, True)])
+async def test_a_page_that_closes_its_socket_has_left_and_any_other_end_may_be_a_loss(
+    house: Open, code: int, there: bool
+) -> None:
+    async with house() as home, home.member("ada") as ada, home.member("bob") as bob:
+        await ada.hear(m.ParticipantJoined)
+        await bob.socket.close(code)
+        home.media.emit(PeerStateChanged(PeerId(f"{bob.welcome.participant}.1"), "closed", "DTLS was closed"))
+        if not there:
+            assert (await ada.hear(m.ParticipantLeft)).reason == "timeout"
+        else:
+            await ada.say(type="ping")
+            await ada.hear(m.Pong)

@@ -6,12 +6,13 @@ A Client holds what it was told since the test last looked; `hears` takes that a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sfu import media_plane as media
 from signalling import control
 from signalling import messages as m
-from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, Send, Verified
+from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, Record, Send, Verified
 from signalling.conference import Conference, Rules
 from signalling.events import (
     Connected,
@@ -33,6 +34,7 @@ from .fake_media import accepted
 
 KEYS = (secret_key("test", b"a secret that is long enough to be one"),)
 EVERYTHING = Grant(frozenset(SOURCES))
+MODERATOR = Grant(frozenset(SOURCES), admin=True)
 WALL_AT_ZERO = 1_800_000_000.0
 M = TypeVar("M", bound=m.Message)
 
@@ -47,6 +49,7 @@ class Stage:
         self.now = 0.0
         self.answering = True
         self.asked: list[Command] = []  # what media was asked, in order, since the test last looked
+        self.recorded: list[Record] = []  # what moderators did
         self.clients: dict[SocketId, Client] = {}
 
     def _random(self, size: int) -> bytes:
@@ -55,7 +58,11 @@ class Stage:
 
     def happens(self, event: Event) -> None:
         """Let one event happen, and carry out what it causes."""
-        for command in control.handle(self.conference, event, Instant(self.now, WALL_AT_ZERO + self.now)):
+        self.carries_out(control.handle(self.conference, event, Instant(self.now, WALL_AT_ZERO + self.now)))
+
+    def carries_out(self, commands: list[Command]) -> None:
+        """Do what the conference wants done."""
+        for command in commands:
             match command:
                 case Send(sockets, message):
                     for socket in sockets:
@@ -64,6 +71,8 @@ class Stage:
                     self.clients[socket].closed = int(code)
                 case Verified():
                     pass
+                case Record():
+                    self.recorded.append(command)
                 case AnswerOffer(peer, sdp, tracks) if self.answering:
                     self.asked.append(command)
                     self.answers(peer, sdp, tracks)
@@ -103,10 +112,18 @@ class Stage:
         """Ask the process to end."""
         self.happens(ShutdownBegan())
 
-    def token(self, identity: str, room: str = "room", grant: Grant = EVERYTHING, lifetime: float = 3600.0) -> str:
+    def token(
+        self,
+        identity: str,
+        room: str = "room",
+        grant: Grant = EVERYTHING,
+        lifetime: float = 3600.0,
+        *,
+        wait: bool = False,
+    ) -> str:
         """An access token that is valid now."""
         return self.tokens.issue(
-            room=room, identity=identity, wall=WALL_AT_ZERO + self.now, lifetime=lifetime, grant=grant
+            room=room, identity=identity, wall=WALL_AT_ZERO + self.now, lifetime=lifetime, grant=grant, wait=wait
         )
 
     def connects(self, address: str = "192.0.2.1") -> Client:
@@ -126,6 +143,12 @@ class Stage:
         for other in self.clients.values():
             other.told = [said for said in other.told if not _is_arrival(said, client.id)]
         return client
+
+    def moderates(self, act: Callable[[Conference], None]) -> None:
+        """Carry out a verb of moderation, as the operator does."""
+        self.conference.at = Instant(self.now, WALL_AT_ZERO + self.now)
+        act(self.conference)
+        self.carries_out(self.conference.take_commands())
 
     def peer_of(self, client: Client) -> media.PeerId:
         """The media peer of a client."""
@@ -157,9 +180,9 @@ class Client:
         """Send what is no message."""
         self.stage.happens(Malformed(self.socket, "invalid_json", "This is not JSON.", request="7"))
 
-    def vanishes(self) -> None:
-        """Lose the socket."""
-        self.stage.happens(Disconnected(self.socket))
+    def vanishes(self, *, clean: bool = False) -> None:
+        """Lose the socket, or close it."""
+        self.stage.happens(Disconnected(self.socket, clean))
 
     def offers(self, *tracks: tuple[str, m.Source], muted: bool = False, sdp: str = "offer") -> None:
         """Offer media with these (mid, source) tracks."""
