@@ -24,6 +24,7 @@ class Counters:
         "nacks_sent",
         "packets_forwarded",
         "packets_received",
+        "packets_missed",
         "packets_repaired",
         "paths_moved",
         "refused",
@@ -52,6 +53,7 @@ class Counters:
     keyframes_requested: int
     nacks_received: int
     nacks_sent: int
+    packets_missed: int
     packets_repaired: int
     paths_moved: int
     resends: int

@@ -26,6 +26,7 @@ class LossRepair:
 
     def __init__(self) -> None:
         self._missing: dict[int, _Gap] = {}
+        self.missed = 0  # asked for at least once; those that came a little late by themselves are not among them
         self.repaired = 0
         self.given_up = 0
 
@@ -59,6 +60,7 @@ class LossRepair:
                 del self._missing[index]
                 self.given_up += 1
                 continue
+            self.missed += gap.tries == 0
             gap.tries += 1
             gap.due = now + _RETRY_INTERVAL
             asked.append(index & 0xFFFF)

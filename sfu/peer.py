@@ -353,7 +353,9 @@ class Peer:
         for published in self.published.values():
             track = published.track
             if track.loss:
+                before = track.loss.missed
                 missing = track.loss.due(now)
+                self._counters.packets_missed += track.loss.missed - before
                 if missing:
                     self._counters.nacks_sent += 1
                     self.transport.send_rtcp(rtcp.nack(self.rtcp_ssrc, track.ssrc, missing))

@@ -93,3 +93,4 @@ def test_every_missing_packet_is_repaired_given_up_or_still_missing(steps: list[
             if comes:
                 loss.arrived(number)
     assert loss.repaired + loss.given_up + len(loss._missing) == lost
+    assert loss.missed == len(asked)
