@@ -3,6 +3,7 @@
 import { Room } from './auralink.js';
 import { devToken, peek, takeToken } from './demo/access.js';
 import { Call } from './demo/call.js';
+import { ConnectionCheck } from './demo/check.js';
 import { Devices } from './demo/devices.js';
 import { $, memory } from './demo/dom.js';
 import { Lobby } from './demo/lobby.js';
@@ -21,6 +22,12 @@ const lobby = new Lobby(
   enter,
 );
 let entry = null;
+
+// The token that joining would take; in dev mode the very same one.
+new ConnectionCheck(devices, async () => {
+  const { name, room, token } = lobby.entry;
+  return token || givenToken || devToken(room || 'check', name || 'Guest', false);
+});
 
 async function enter(wanted) {
   entry = wanted;

@@ -141,6 +141,15 @@ async def test_a_screen_is_shared_and_taken_back_by_its_button(visit: Visit) -> 
     await shows_pictures(tile(bob, "Ada"))
 
 
+async def test_a_refused_join_is_told_once_and_where_it_was_asked_for(visit: Visit) -> None:
+    ada = await visit("#token=nonsense")
+    await ada.get_by_label("Your name").fill("Ada")
+    await expect(ada.get_by_role("button", name="Camera")).to_have_attribute("aria-pressed", "true")
+    await ada.get_by_role("button", name="Join now").click()
+    await expect(ada.get_by_role("alert")).to_contain_text("Your access token is not valid here.")
+    await expect(ada.locator(".toast")).to_have_count(0)
+
+
 async def joined(visit: Visit, room: str, name: str) -> PlaywrightPage:
     """Somebody who is in the room already."""
     page = await visit(f"?room={room}&name={name}&autojoin=1")

@@ -23,3 +23,8 @@ test('clients that are told to wait do not come back in step', async () => {
   assert.ok(delays.every((delay) => delay > 0.1), 'never sooner than the server asks');
   assert.ok(Math.max(...delays) - Math.min(...delays) > 0.01, 'spread');
 });
+
+test('a token that never comes ends the first connection in time', async () => {
+  const signal = new Signal({ url: 'ws://test/ws', getToken: () => new Promise(() => {}), subscribe: 'auto', timing: { openTimeout: 0.02 } });
+  await assert.rejects(signal.connect(), { code: 'no_token' });
+});

@@ -44,7 +44,11 @@ export class ConnectionIndicator {
   }
 
   async #look() {
-    this.#digest = await this.#room.stats();
+    try {
+      this.#digest = await this.#room.stats();
+    } catch {
+      return; // the connection was closed meanwhile: what is shown stays until the next look
+    }
     this.#show();
   }
 

@@ -28,7 +28,7 @@ export class Lobby {
     $('room').readOnly = fixed;
     $('join-form').onsubmit = (event) => {
       event.preventDefault();
-      const entry = { name: $('name').value.trim(), room: $('room').value.trim(), token: $('token').value.trim() };
+      const { entry } = this;
       if (!entry.name || !entry.room) return;
       memory.set('name', entry.name);
       onJoin(entry);
@@ -40,6 +40,11 @@ export class Lobby {
     for (const which of ['camera', 'microphone', 'speaker']) {
       $(`${which}-select`).onchange = ({ target }) => devices.choose(which, target.value).catch((error) => this.problem(error.message));
     }
+  }
+
+  /** What the form says now. */
+  get entry() {
+    return { name: $('name').value.trim(), room: $('room').value.trim(), token: $('token').value.trim() };
   }
 
   async show() {

@@ -33,7 +33,7 @@ export class LocalMedia {
   publishOpened() {
     for (const source of Object.keys(BUTTONS)) {
       const track = this.#devices.tracks[source];
-      if (track) this.#publish(source, track).catch((error) => toast(error.message));
+      if (track) this.#publish(source, track).catch((error) => this.#complain(error));
     }
   }
 
@@ -94,6 +94,11 @@ export class LocalMedia {
   close() {
     this.#devices.removeEventListener('change', this.#onDevice);
     for (const source of ['screen', 'screen_audio']) this.#published[source]?.track.stop();
+  }
+
+  /** When the room has ended, the page that follows says why, and once is enough. */
+  #complain(error) {
+    if (this.#room.state !== 'disconnected') toast(error.message);
   }
 
   async #publish(source, track) {
@@ -166,7 +171,7 @@ export class LocalMedia {
     const track = this.#devices.tracks[which];
     if (!publication) {
       // The lobby asked for it, and the browser (or the person it asked) answered only now.
-      if (track && !$(BUTTONS[which]).disabled) await this.#publish(which, track).catch((error) => toast(error.message));
+      if (track && !$(BUTTONS[which]).disabled) await this.#publish(which, track).catch((error) => this.#complain(error));
     } else if (track && track !== publication.track) {
       await this.#room.replaceTrack(publication, track);
       this.#changed(which);

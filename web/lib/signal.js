@@ -4,13 +4,13 @@ import { backoff } from './backoff.js';
 import { deferred } from './coalescer.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 
-const SUBPROTOCOL = 'auralink.v1';
+export const SUBPROTOCOL = 'auralink.v1';
 
 /** All in seconds. */
 export const DEFAULT_TIMING = {
   pingInterval: 10,
   pongTimeout: 15, // a socket that says nothing for so long after a ping is dead
-  openTimeout: 10, // from dialling to `welcome`
+  openTimeout: 10, // for a token to come, and then from dialling to `welcome`
   requestTimeout: 15,
   firstConnectTimeout: 20, // the first connection gives up after this; later ones never do
 };
@@ -121,7 +121,7 @@ export class Signal extends EventTarget {
     try {
       greeting = resuming
         ? { type: 'resume', resume_token: this.#resumeToken }
-        : { type: 'join', token: await this.#getToken({ refused: this.#refusal }), subscribe: this.#subscribe };
+        : { type: 'join', token: await this.#token(), subscribe: this.#subscribe };
     } catch (cause) {
       const error = cause instanceof AuraLinkError ? cause : new AuraLinkError('no_token', String(cause?.message ?? cause), { cause });
       if (!this.#wasOpen) this.#end(error);
@@ -149,6 +149,20 @@ export class Signal extends EventTarget {
       if (this.#state === 'open') this.#receive(message);
       else this.#greet(message, resuming);
     };
+  }
+
+  /** What `getToken` gives, if it does so in time. */
+  async #token() {
+    let timer;
+    const late = new Promise((resolve, reject) => {
+      const error = new AuraLinkError('no_token', 'The access token did not come in time.');
+      timer = setTimeout(reject, this.#timing.openTimeout * 1000, error);
+    });
+    try {
+      return await Promise.race([this.#getToken({ refused: this.#refusal }), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #greet(message, resuming) {
