@@ -55,6 +55,7 @@ class Measurement:
 class _Server:
     pid: int
     port: int
+    admin_port: int
     secret: str
 
     def cpu_time(self) -> float:
@@ -65,7 +66,7 @@ class _Server:
     def metrics(self) -> dict[str, float]:
         """All metrics by name; blocks."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with opener.open(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
         samples = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
@@ -138,6 +139,7 @@ def _serve() -> Iterator[_Server]:
             "media-ip": "127.0.0.1",
             "media-port": 0,
             "keys": f"{_KID}:{secret}",
+            "admin-bind": "127.0.0.1:0",
             "log-level": "warning",
             "ready-file": ready,
             "max-connections-per-address": 10_000,
@@ -148,17 +150,18 @@ def _serve() -> Iterator[_Server]:
         command = [str(Path(sys.executable).with_name("auralink")), "serve", *flags]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
         try:
-            yield _Server(process.pid, _port(process, ready), secret)
+            ports = _ports(process, ready)
+            yield _Server(process.pid, ports["port"], ports["admin_port"], secret)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _port(process: subprocess.Popen[bytes], ready: Path) -> int:
+def _ports(process: subprocess.Popen[bytes], ready: Path) -> dict[str, int]:
     deadline = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         if ready.exists() and (text := ready.read_text()):
-            return int(json.loads(text)["port"])
+            return {name: int(value) for name, value in json.loads(text).items()}
         time.sleep(0.05)
     raise SystemExit("The server did not start.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.metadata
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute
 
 from sfu.addresses import LocalAddress, local_addresses
 from sfu.engine import Engine, EngineOptions
@@ -25,13 +27,15 @@ from sfu.media_plane import MediaPlane
 from . import http, migration
 from .certificates import Certificate, CertificateError
 from .conference import Conference, Rules
-from .config import ConfigError, Settings
+from .config import Bind, ConfigError, Settings, is_loopback
 from .ice_servers import IceServerList
 from .limits import Rate
-from .listeners import LOOPBACK, Listener, listen, why
+from .listeners import LOOPBACK, Listener, listen, port_of, why
+from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .operators import OpenDoor, Operators, TokenDoor
 from .server import Server
-from .tokens import Key, Tokens, secret_key
+from .tokens import AdminTokens, Key, Tokens, secret_key
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Running:
     """A server that answers."""
 
     port: int
+    admin_port: int  # of the listener for operators; 0 if there is none
     tokens: Tokens
     conference: Conference
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
@@ -106,8 +111,11 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
     tokens = Tokens(keys)
     conference = build_conference(settings, tokens)
+    version = importlib.metadata.version("auralink")
     counts = Metrics(
-        CollectorRegistry(), lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets))
+        CollectorRegistry(),
+        lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets)),
+        version,
     )
     conference.limited = counts.limit_refused
     server = Server(
@@ -115,10 +123,19 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     )
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
-    sockets = listen(settings)
-    port: int = sockets[0].getsockname()[1]
-    web = http.build(settings=settings, server=server, tokens=tokens, media=media, counts=counts, port=port)
-    listener = Listener(settings, web, tls, settings.shutdown_grace * (1 - GOODBYE_SHARE))
+    lag = LoopLag(counts.loop_lag.observe)
+    operators = Operators(media, counts, lag, version, time.monotonic())
+    sockets, operator_sockets = listen(settings)
+    port, admin_port = port_of(sockets), port_of(operator_sockets)
+    here = _routes_for_operators(settings, operators)
+    web = http.build(settings=settings, server=server, tokens=tokens, counts=counts, port=port, for_operators=here)
+    closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
+    listeners = [Listener(settings, web, sockets, tls, closing)]
+    if settings.operators is not None and operator_sockets:
+        secret = None if is_loopback(settings.operators.host) else tls
+        listeners.append(
+            Listener(settings, operators.application(reading=OpenDoor()), operator_sockets, secret, closing)
+        )
     migrating = settings.shutdown_grace * MIGRATION_SHARE if settings.migrate_to else 0.0
 
     async def stop() -> None:
@@ -131,18 +148,30 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
 
     async with asyncio.TaskGroup() as tasks:
         core = tasks.create_task(server.run(), name="control-plane")
-        listening = tasks.create_task(listener.serve(sockets), name="http")
-        watching = tasks.create_task(certificate.watch(), name="certificate") if certificate else None
-        await listener.ready.wait()
+        background = [core, tasks.create_task(lag.measure(), name="event-loop-lag")]
+        if certificate is not None:
+            background.append(tasks.create_task(certificate.watch(), name="certificate"))
+        listening = [tasks.create_task(listener.run_until_told(), name="http") for listener in listeners]
+        for listener in listeners:
+            await listener.ready.wait()
         try:
-            yield Running(port, tokens, conference, stop, server.moderate, restart_media)
+            yield Running(port, admin_port, tokens, conference, stop, server.moderate, restart_media)
         finally:
             await stop()
-            listener.should_exit = True
-            await listening
-            core.cancel()
-            if watching is not None:
-                watching.cancel()
+            for listener in listeners:
+                listener.should_exit = True
+            await asyncio.gather(*listening)
+            for task in background:
+                task.cancel()
+
+
+def _routes_for_operators(settings: Settings, operators: Operators) -> list[BaseRoute]:
+    """What of theirs is served beside the page: all in dev mode, and with admin keys all to who shows a token."""
+    if settings.dev_mode:
+        return operators.routes(reading=OpenDoor())
+    if settings.admin_keys:
+        return operators.routes(reading=TokenDoor(AdminTokens(settings.admin_keys), operators.counts))
+    return []
 
 
 # ------------------------------------------------------------------------------------------------------ the process
@@ -175,9 +204,13 @@ def _announce(settings: Settings, server: Running, media_port: int) -> None:
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
     scheme = "https" if settings.tls_cert else "http"
     print(f"AuraLink is ready: {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
+    if server.admin_port and settings.operators:
+        bind = Bind(settings.operators.host, server.admin_port)
+        scheme = "http" if is_loopback(bind.host) else scheme
+        print(f"Operators are served at {scheme}://{bind}", flush=True)
     if settings.ready_file:
         # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port}
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
         path = Path(settings.ready_file)
         path.with_suffix(".part").write_text(json.dumps(ready))
         path.with_suffix(".part").replace(path)
@@ -195,5 +228,7 @@ def run(settings: Settings) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send
+    for chatty in ("asyncio", "websockets"):  # at debug they would tell what was sent
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))

@@ -14,7 +14,7 @@ import loadtest.cli
 from state.model import Source
 
 from . import config
-from .tokens import SOURCES, Grant, KeyConfigError, TokenError, Tokens
+from .tokens import SOURCES, AdminTokens, Grant, KeyConfigError, TokenError, Tokens
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -51,7 +51,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.description = "Run a server. Each option is also a variable: --media-port is AURALINK_MEDIA_PORT."
     for option in fields(config.Settings):
         help = option.metadata["help"]
-        if option.default not in ("", ()):
+        if option.default not in ("", (), None):
             help += f" (default {option.default})"
         parser.add_argument(
             config.flag_of(option.name),
@@ -75,8 +75,8 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print an access token, signed with the first key that can sign."
-    parser.add_argument("--room", required=True, help="the room it opens")
-    parser.add_argument("--identity", required=True, help="who it is for; one session per room at a time")
+    parser.add_argument("--room", help="the room it opens")
+    parser.add_argument("--identity", help="who it is for; one session per room at a time")
     parser.add_argument("--name", help="the name others see (default: the identity)")
     parser.add_argument(
         "--publish", default="all", metavar="SOURCES", help=f"all, none, or some of {','.join(SOURCES)} (default: all)"
@@ -85,18 +85,36 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-chat", action="store_true", help="may not chat")
     parser.add_argument("--admin", action="store_true", help="is a moderator of the room")
     parser.add_argument("--wait", action="store_true", help="waits until a moderator lets it in")
+    parser.add_argument("--admin-api", action="store_true", help="a token for the admin API, which opens no room")
     parser.add_argument("--ttl", default="6h", metavar="TIME", help="how long it is valid: 90s, 15m, 6h, 7d")
     parser.add_argument("--keys", default=argparse.SUPPRESS, metavar="KID:SECRET,…", help="else AURALINK_KEYS is used")
+    parser.add_argument(
+        "--admin-keys", default=argparse.SUPPRESS, metavar="KID:SECRET,…", help="else AURALINK_ADMIN_KEYS is used"
+    )
     parser.set_defaults(run=_token)
 
 
 def _token(options: argparse.Namespace) -> None:
-    flags = {"keys": options.keys} if "keys" in options else {}
-    environment = {name: value for name, value in os.environ.items() if name == "AURALINK_KEYS"}
-    settings = config.load(flags, environment)
+    flags = {name: value for name, value in vars(options).items() if name in ("keys", "admin_keys")}
+    known = ("AURALINK_KEYS", "AURALINK_ADMIN_KEYS")
+    settings = config.load(flags, {name: value for name, value in os.environ.items() if name in known})
+    print(_admin_token(options, settings) if options.admin_api else _access_token(options, settings))
+
+
+def _admin_token(options: argparse.Namespace, settings: config.Settings) -> str:
+    if not settings.admin_keys:
+        raise config.ConfigError("A token for the admin API needs a key: set --admin-keys or AURALINK_ADMIN_KEYS.")
+    return AdminTokens(settings.admin_keys).issue(
+        wall=time.time(), lifetime=_lifetime(options.ttl), name=options.identity or ""
+    )
+
+
+def _access_token(options: argparse.Namespace, settings: config.Settings) -> str:
+    if not options.room or not options.identity:
+        raise config.ConfigError("A token needs --room and --identity.")
     if not settings.keys:
         raise config.ConfigError("A token needs a key: set --keys or AURALINK_KEYS.")
-    token = Tokens(settings.keys).issue(
+    return Tokens(settings.keys).issue(
         room=options.room,
         identity=options.identity,
         name=options.name,
@@ -105,7 +123,6 @@ def _token(options: argparse.Namespace) -> None:
         grant=Grant(_sources(options.publish), not options.no_subscribe, not options.no_chat, options.admin),
         wait=options.wait,
     )
-    print(token)
 
 
 def _sources(text: str) -> frozenset[Source]:

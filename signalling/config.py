@@ -32,6 +32,20 @@ class MediaAddress:
     public_port: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A local address to listen on; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+OFF = Bind("", 0)
+DEFAULT_ADMIN_BIND = Bind("127.0.0.1", 9090)
+
 # ------------------------------------------------------------------------------------------------- kinds of values
 
 
@@ -132,6 +146,17 @@ def _media_address(text: str) -> MediaAddress:
     return MediaAddress(str(ours), str(theirs), int(port))
 
 
+def _bind(text: str) -> Bind:
+    if text == "off":
+        return OFF
+    host, _, port = text.rpartition(":")
+    try:
+        address = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host.removeprefix("[").rstrip("]")))
+    except ValueError:
+        raise ConfigError(f"{text!r} is not off and not like 127.0.0.1:9090 or [::1]:9090") from None
+    return Bind(address, _integer(0, 65535, "a port number")(port))
+
+
 def _key(text: str) -> Key:
     kid, colon, material = text.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", kid):
@@ -187,6 +212,10 @@ class Settings:
     )
     url: str = _option("", _websocket_url, "public URL of this instance; default: as the client reached it", "URL")
     keys: tuple[Key, ...] = _option((), _keys, "keys for tokens, newest first; none: dev mode", "KID:SECRET,…")
+    admin_bind: Bind | None = _option(  # noqa: RUF009 - as all others
+        None, _bind, "listener for operators, or off (default 127.0.0.1:9090; in dev mode off)", "HOST:PORT"
+    )
+    admin_keys: tuple[Key, ...] = _option((), _keys, "keys for admin tokens, apart from --keys", "KID:SECRET,…")
     allowed_origins: tuple[str, ...] = _option(
         (), _list(_origin), "origins of pages that may connect beside our own, or *", "ORIGIN,…"
     )
@@ -237,6 +266,13 @@ class Settings:
         """No keys: a key is made at start, and HTTP is for this machine only."""
         return not self.keys
 
+    @property
+    def operators(self) -> Bind | None:
+        """Where operators are served apart from everybody else; None: nowhere."""
+        if self.admin_bind is None:
+            return None if self.dev_mode else DEFAULT_ADMIN_BIND
+        return None if self.admin_bind == OFF else self.admin_bind
+
 
 def flag_of(name: str) -> str:
     """The flag of a field of Settings."""
@@ -264,17 +300,20 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
 
 
 def _check_together(settings: Settings) -> None:
-    if settings.dev_mode and settings.host and not _is_loopback(settings.host):
+    if settings.dev_mode and settings.host and not is_loopback(settings.host):
         raise ConfigError(
             f"--host {settings.host} is refused without keys: set --keys or AURALINK_KEYS to serve other machines."
         )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("--tls-cert and --tls-key go together: set both, or none where a proxy ends TLS.")
+    if any(ours.verifying == theirs.verifying for ours in settings.keys for theirs in settings.admin_keys):
+        raise ConfigError("--admin-keys shares a key with --keys: who makes tokens for members could administer.")
     if settings.turn and not settings.turn_secret:
         raise ConfigError("--turn needs --turn-secret, the secret the TURN servers share with this one.")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a local address serves this machine only."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,15 +1,13 @@
-"""What is served over HTTP: the page, the WebSocket's door, health, metrics, the schema, and tokens in dev mode."""
+"""What is served over HTTP: the page, the WebSocket's door, liveness, the schema, and tokens in dev mode."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import math
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,19 +21,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from sfu.media_plane import MediaPlane, MediaStats
-
 from . import messages as m
 from . import metrics, origins
 from .config import Settings
 from .limits import BucketPerAddress, CountPerAddress, Rate
+from .operators import live
+from .responses import BodyError, answer, http_error, json_object, problem
 from .server import Server
 from .tokens import SOURCES, Grant, TokenError, Tokens
 
 WEB = Path(__file__).resolve().parent.parent / "web"
-MAX_BODY = 4096  # bytes
 DEV_TOKEN_LIFETIME = 6 * 3600.0  # seconds
-STATS_TIMEOUT = 2.0  # seconds
 
 # Only what a page is made of is served, and under the type that browsers insist on for modules.
 MIME_TYPES = {
@@ -56,19 +52,25 @@ MIME_TYPES = {
 
 
 def build(
-    *, settings: Settings, server: Server, tokens: Tokens, media: MediaPlane, counts: metrics.Metrics, port: int
+    *,
+    settings: Settings,
+    server: Server,
+    tokens: Tokens,
+    counts: metrics.Metrics,
+    port: int,
+    for_operators: Sequence[BaseRoute],
 ) -> Starlette:
-    """The application that is served on `port`."""
+    """The application that is served on `port`; `for_operators` are the endpoints of theirs that are here, too."""
     routes: list[BaseRoute] = [
         WebSocketRoute("/ws", _WebSocketDoor(settings, server, counts).open),
-        Route("/health/live", _live),
-        Route("/metrics", _metrics_route(media, counts)),
+        Route("/health/live", live),
         Route("/api/schema", _schema),
+        *for_operators,
     ]
     if settings.dev_mode:
         routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
     routes.append(Mount("/", _Page((settings.url, settings.migrate_to), directory=WEB, html=True, check_dir=False)))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
 
 # --------------------------------------------------------------------------------------------------- the WebSocket
@@ -114,30 +116,14 @@ class _WebSocketDoor:
         self, websocket: WebSocket, status: int, code: str, text: str, headers: dict[str, str] | None = None
     ) -> None:
         self._counts.refused_connections.labels(code).inc()
-        await websocket.send_denial_response(_error(status, code, text, headers))
+        await websocket.send_denial_response(problem(status, code, text, headers))
 
 
 # ------------------------------------------------------------------------------------------------- small endpoints
 
 
-async def _live(request: Request) -> Response:
-    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-
-
 async def _schema(request: Request) -> Response:
     return JSONResponse(m.schema(), media_type="application/schema+json", headers={"Cache-Control": "no-cache"})
-
-
-def _metrics_route(media: MediaPlane, counts: metrics.Metrics) -> Callable[[Request], Awaitable[Response]]:
-    async def scrape(request: Request) -> Response:
-        try:
-            async with asyncio.timeout(STATS_TIMEOUT):
-                stats = await media.stats()
-        except TimeoutError:
-            stats = MediaStats({}, {})  # better half of the metrics than none
-        return Response(counts.text(stats), headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"})
-
-    return scrape
 
 
 class _DevTokens:
@@ -153,19 +139,16 @@ class _DevTokens:
         """A token for `{room, identity?, name, admin?, wait?}`: on this machine, who asks to be a moderator is one."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not origins.is_loopback_host(host, self._port):
-            return _error(403, "host_refused", "Tokens are given to pages of this machine only.")
+            return problem(403, "host_refused", "Tokens are given to pages of this machine only.")
         if origin is not None and not origins.same_origin(origin, host):
-            return _error(403, "origin_refused", "Tokens are given to this server's own page only.")
+            return problem(403, "origin_refused", "Tokens are given to this server's own page only.")
         if self._rate.take(request.client.host if request.client else "", time.monotonic()):
             self._counts.limit_refused("dev_tokens_per_address")
-            return _error(429, "rate_limited", "Too many tokens.", {"Retry-After": "1"})
+            return problem(429, "rate_limited", "Too many tokens.", {"Retry-After": "1"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _error(415, "not_json", "Send application/json.")
-        body = await _body(request)
-        if body is None:
-            return _error(413, "body_too_large", f"At most {MAX_BODY} bytes.")
+            return problem(415, "not_json", "Send application/json.")
         try:
-            wish = _wish(body)
+            wish = _wish(await json_object(request))
             token = self._tokens.issue(
                 room=wish.room,
                 identity=wish.identity,
@@ -175,10 +158,11 @@ class _DevTokens:
                 grant=Grant(frozenset(SOURCES), admin=wish.admin),
                 wait=wish.wait,
             )
+        except BodyError as error:
+            return error.response
         except (_BadWish, TokenError) as error:
-            return _error(400, "invalid_request", str(error))
-        answer = {"token": token, "room": wish.room, "identity": wish.identity, "name": wish.name}
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+            return problem(400, "invalid_request", str(error))
+        return answer({"token": token, "room": wish.room, "identity": wish.identity, "name": wish.name})
 
 
 class _BadWish(ValueError):
@@ -193,13 +177,7 @@ class _Wish(NamedTuple):
     wait: bool
 
 
-def _wish(body: bytes) -> _Wish:
-    try:
-        wish: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _BadWish("This is not JSON.") from None
-    if not isinstance(wish, dict):
-        raise _BadWish("Send an object with room, name and perhaps identity.")
+def _wish(wish: Mapping[str, Any]) -> _Wish:
     room, name = wish.get("room"), wish.get("name")
     identity = wish.get("identity", "guest-" + secrets.token_hex(4))
     if not isinstance(room, str) or not isinstance(name, str) or not isinstance(identity, str):
@@ -208,25 +186,6 @@ def _wish(body: bytes) -> _Wish:
     if not isinstance(admin, bool) or not isinstance(wait, bool):
         raise _BadWish("admin and wait are true or false.")
     return _Wish(room, identity, name, admin, wait)
-
-
-async def _body(request: Request) -> bytes | None:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return body
-
-
-def _error(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"code": code, "message": text}, status, {"Cache-Control": "no-store", **(headers or {})})
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    headers = dict(error.headers or {})
-    return _error(error.status_code, f"http_{error.status_code}", error.detail, headers)
 
 
 # -------------------------------------------------------------------------------------------------------- the page

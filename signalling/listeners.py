@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from starlette.applications import Starlette
 from .config import ConfigError, Settings
 from .websocket_protocol import HttpProtocol, WebSocketProtocol
 
+log = logging.getLogger(__name__)
+
 LOOPBACK = ("127.0.0.1", "::1")
 HANDSHAKE_TIMEOUT = 10.0  # seconds for a TLS handshake
 HSTS = "max-age=31536000"
@@ -25,10 +28,22 @@ TLS_CLOSE_TIMEOUT = 2.0  # seconds to agree on the end of a TLS connection
 class Listener(uvicorn.Server):
     """uvicorn that says when it is ready, and leaves signals alone: they mean goodbyes first, which is our business."""
 
-    def __init__(self, settings: Settings, web: Starlette, tls: ssl.SSLContext | None, grace: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        web: Starlette,
+        sockets: list[socket.socket],
+        tls: ssl.SSLContext | None,
+        grace: float,
+    ) -> None:
         super().__init__(_config(settings, web, tls, grace))
         self.ready = asyncio.Event()
+        self._sockets = sockets
         self._tls = tls
+
+    async def run_until_told(self) -> None:
+        """Serve until `should_exit`."""
+        await self.serve(self._sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's for given sockets, but a TLS handshake and its end do not take as long as they like."""
@@ -85,8 +100,39 @@ def _config(settings: Settings, web: Starlette, tls: ssl.SSLContext | None, grac
 # --------------------------------------------------------------------------------------------------------- sockets
 
 
-def listen(settings: Settings) -> list[socket.socket]:
-    """The sockets for clients, all on one port. Raises ConfigError where the address cannot be taken."""
+def listen(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The sockets for clients, all on one port, and those for operators, if any.
+
+    Raises ConfigError where an address cannot be taken; the default one for operators may be.
+    """
+    clients = _for_clients(settings)
+    try:
+        return clients, _for_operators(settings)
+    except ConfigError:
+        for sock in clients:
+            sock.close()
+        raise
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int:
+    """The port they listen on; 0 if there are none."""
+    return int(sockets[0].getsockname()[1]) if sockets else 0
+
+
+def _for_operators(settings: Settings) -> list[socket.socket]:
+    bind = settings.operators
+    if bind is None:
+        return []
+    try:
+        return _listen((bind.host,), bind.port)
+    except OSError as error:
+        if settings.admin_bind is not None:
+            raise ConfigError(f"--admin-bind {bind}: cannot listen there because: {why(error)}.") from None
+        log.warning("Operators are not served: %s cannot be taken (%s); see --admin-bind", bind, why(error))
+        return []
+
+
+def _for_clients(settings: Settings) -> list[socket.socket]:
     if settings.host:
         hosts: tuple[str, ...] = LOOPBACK if settings.host == "localhost" else (settings.host,)
     else:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -25,6 +25,7 @@ LIMITS = (
     *("messages_per_connection", "chats_per_session", "dev_tokens_per_address"),
     *("admin_requests_per_key", "admin_failures_per_address"),
 )
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds
 _NAME = re.compile(r"^(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)=(?P<value>[^{}]*)\})?$")
 
 
@@ -39,12 +40,15 @@ class Sizes(NamedTuple):
 class Metrics:
     """What the control plane counts, and the text a scrape gets."""
 
-    def __init__(self, registry: CollectorRegistry, sizes: Callable[[], Sizes]) -> None:
+    def __init__(self, registry: CollectorRegistry, sizes: Callable[[], Sizes], version: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._media = _MediaCollector()
+        self.sizes = sizes
         registry.register(_SizeCollector(sizes))
         registry.register(self._media)
+        build = Gauge(f"{PREFIX}build_info", "Always 1; the label says what runs.", ["version"], registry=registry)
+        build.labels(version).set(1)
         self.errors = Counter(
             f"{PREFIX}errors", "Error messages sent to clients, by their code.", ["code"], registry=registry
         )
@@ -72,6 +76,12 @@ class Metrics:
             f"{PREFIX}moderation_actions",
             "What moderators and operators did, by action.",
             ["action"],
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            f"{PREFIX}event_loop_lag_seconds",
+            "How much later than asked for the event loop woke up.",
+            buckets=LAG_BUCKETS,
             registry=registry,
         )
         self.internal_errors = Counter(

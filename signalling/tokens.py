@@ -23,6 +23,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 LEEWAY = 5.0  # seconds by which the issuer's clock may differ from ours
 MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: "A key of the same size as the hash output … or larger MUST be used"
 MAX_NAME = 128
+ADMIN_AUDIENCE = "auralink-admin"
 
 Algorithm = Literal["HS256", "EdDSA"]
 
@@ -60,6 +61,14 @@ class Claims:
     expires: float
     issued: float | None = None  # None: the token does not say
     wait: bool = False  # only if a moderator lets them in
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody who may use the admin API: the id of the key that says so, and the name that the token gives."""
+
+    kid: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,8 +118,8 @@ def ed25519_pem(kid: str, pem: bytes) -> Key:
     raise KeyConfigError(f"the file of key {kid!r} holds no Ed25519 key in PEM form")
 
 
-class Tokens:
-    """Verifies and issues tokens with a set of keys; the first key that can sign is the one that issues."""
+class Keyring:
+    """A set of keys; the first one that can sign is the one that signs."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         if not keys:
@@ -118,8 +127,8 @@ class Tokens:
         self._keys = {key.kid: key for key in keys}
         self._signing = next((key for key in keys if key.signing is not None), None)
 
-    def verify(self, token: str, wall: float) -> Claims:
-        """Check signature, times and shape of a token. Raises TokenError, and nothing else, on any input."""
+    def read(self, token: str, wall: float) -> tuple[Key, dict[str, Any]]:
+        """The claims of a token and the key that signed it. Raises TokenError, and nothing else, on any input."""
         key = self._key_of(token)
         try:
             payload = jwt.decode(
@@ -132,37 +141,12 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise TokenError("token_invalid", "The token's signature does not fit, or it is no JWT.") from None
         _check_times(payload, wall)
-        return _claims(payload)
+        return key, payload
 
-    def issue(
-        self,
-        *,
-        room: str,
-        identity: str,
-        wall: float,
-        lifetime: float,
-        name: str | None = None,
-        grant: Grant,
-        wait: bool = False,
-    ) -> str:
-        """A signed token that is valid for `lifetime` seconds. Raises TokenError if a claim would be refused."""
+    def sign(self, payload: dict[str, Any]) -> str:
+        """A token with these claims. Raises KeyConfigError where no key can sign."""
         if self._signing is None:
             raise KeyConfigError("no configured key can sign: an Ed25519 public key only verifies")
-        publish: bool | list[str]
-        publish = True if grant.publish == frozenset(SOURCES) else sorted(grant.publish)
-        payload: dict[str, Any] = {
-            "sub": identity,
-            "room": room,
-            "name": name if name is not None else identity,
-            "publish": publish,
-            "subscribe": grant.subscribe,
-            "chat": grant.chat,
-            "admin": grant.admin,
-            "wait": wait,
-            "iat": int(wall),
-            "exp": int(wall + lifetime),
-        }
-        _claims(payload)
         signing = cast(Any, self._signing.signing)
         return jwt.encode(payload, signing, algorithm=self._signing.algorithm, headers={"kid": self._signing.kid})
 
@@ -178,6 +162,77 @@ class Tokens:
         if key is None:
             raise TokenError("token_invalid", "The token names no key (`kid`) that this server knows.")
         return key
+
+
+class Tokens:
+    """Verifies and issues access tokens with a set of keys."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = Keyring(keys)
+
+    def verify(self, token: str, wall: float) -> Claims:
+        """Check signature, times and shape of a token. Raises TokenError, and nothing else, on any input."""
+        _, payload = self._keys.read(token, wall)
+        return _claims(payload)
+
+    def issue(
+        self,
+        *,
+        room: str,
+        identity: str,
+        wall: float,
+        lifetime: float,
+        name: str | None = None,
+        grant: Grant,
+        wait: bool = False,
+    ) -> str:
+        """A signed token that is valid for `lifetime` seconds. Raises TokenError if a claim would be refused."""
+        publish: bool | list[str]
+        publish = True if grant.publish == frozenset(SOURCES) else sorted(grant.publish)
+        payload: dict[str, Any] = {
+            "sub": identity,
+            "room": room,
+            "name": name if name is not None else identity,
+            "publish": publish,
+            "subscribe": grant.subscribe,
+            "chat": grant.chat,
+            "admin": grant.admin,
+            "wait": wait,
+            "iat": int(wall),
+            "exp": int(wall + lifetime),
+        }
+        _claims(payload)
+        return self._keys.sign(payload)
+
+
+class AdminTokens:
+    """Verifies and issues the tokens of operators, whose keys are apart from those of members."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = Keyring(keys)
+
+    def verify(self, token: str, wall: float) -> Operator:
+        """Who may use the admin API. Raises TokenError, and nothing else, on any input."""
+        key, payload = self._keys.read(token, wall)
+        audience = payload.get("aud")
+        if audience != ADMIN_AUDIENCE and not (isinstance(audience, list) and ADMIN_AUDIENCE in audience):
+            raise TokenError("token_invalid", f"The token's `aud` is not {ADMIN_AUDIENCE}.")
+        if payload.get("admin_api") is not True:
+            raise TokenError("token_invalid", "The token's `admin_api` is not true.")
+        return Operator(key.kid, "" if payload.get("sub") in (None, "") else _name(payload, "sub"))
+
+    def issue(self, *, wall: float, lifetime: float, name: str = "") -> str:
+        """A signed token that is valid for `lifetime` seconds."""
+        payload: dict[str, Any] = {
+            "aud": ADMIN_AUDIENCE,
+            "admin_api": True,
+            "iat": int(wall),
+            "exp": int(wall + lifetime),
+        }
+        if name:
+            payload["sub"] = name
+            _name(payload, "sub")
+        return self._keys.sign(payload)
 
 
 def _check_times(payload: Mapping[str, Any], wall: float) -> None:

@@ -51,7 +51,7 @@ def codes_in_the_source() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                at = {"Refused": 0, "TokenError": 0, "MessageError": 0, "dismiss": 1, "Malformed": 1, "_error": 1}
+                at = {"Refused": 0, "TokenError": 0, "MessageError": 0, "dismiss": 1, "Malformed": 1, "problem": 1}
                 named = [word.value for word in node.keywords if word.arg == "code"]
                 found = node.args[at[name]] if name in at and len(node.args) > at[name] else None
                 for value in (found, *named):

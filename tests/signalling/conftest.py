@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from signalling import messages as m
 from signalling.app import Running, running
-from signalling.config import Settings
+from signalling.config import OFF, Settings
 from signalling.tokens import SOURCES, Grant
 from tests.support.fake_media import FakeMediaPlane
 
@@ -95,7 +95,8 @@ def house() -> Open:
     @asynccontextmanager
     async def open_house(**settings: Any) -> AsyncIterator[House]:
         media = FakeMediaPlane()
-        async with running(Settings(**({"port": 0, "shutdown_grace": 2.0} | settings)), media) as server:
+        given = {"port": 0, "shutdown_grace": 2.0, "admin_bind": OFF} | settings
+        async with running(Settings(**given), media) as server:
             yield House(server, media)
 
     return open_house

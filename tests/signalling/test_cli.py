@@ -7,7 +7,7 @@ import time
 import pytest
 
 from signalling.cli import main
-from signalling.tokens import Grant, Tokens, secret_key
+from signalling.tokens import AdminTokens, Grant, Operator, Tokens, secret_key
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"
 
@@ -15,6 +15,7 @@ SECRET = "a-secret-that-is-long-enough-to-be-one"
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AURALINK_KEYS", raising=False)
+    monkeypatch.delenv("AURALINK_ADMIN_KEYS", raising=False)
 
 
 def test_token_prints_a_token_that_the_server_accepts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +50,12 @@ def test_token_takes_its_keys_from_the_environment(
     assert claims.grant.publish == frozenset()
 
 
+def test_token_prints_a_token_for_the_admin_api(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["token", "--admin-api", "--identity", "ops", "--ttl", "15m", "--admin-keys", f"op:{SECRET}"])
+    operator = AdminTokens([secret_key("op", SECRET.encode())]).verify(capsys.readouterr().out.strip(), time.time())
+    assert operator == Operator("op", "ops")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -58,6 +65,8 @@ def test_token_takes_its_keys_from_the_environment(
         ["serve", "--port", "x"],
         ["serve", "--host", "0.0.0.0"],
         ["token", "--room", "lab", "--identity", "ada"],
+        ["token", "--keys", f"a:{SECRET}"],
+        ["token", "--admin-api", "--keys", f"a:{SECRET}"],
         ["token", "--room", "lab", "--identity", "ada", "--keys", f"a:{SECRET}", "--ttl", "soon"],
         ["token", "--room", "lab", "--identity", "ada", "--keys", f"a:{SECRET}", "--publish", "nose"],
         ["token", "--room", "a{b}", "--identity", "ada", "--keys", f"a:{SECRET}"],

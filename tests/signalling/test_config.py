@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signalling.config import ConfigError, MediaAddress, Settings, flag_of, load
+from signalling.config import Bind, ConfigError, MediaAddress, Settings, flag_of, load
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"
 
@@ -63,6 +63,11 @@ def test_every_option_has_a_flag_a_parser_and_help() -> None:
         ("media_ip", "192.0.2.1=2001:db8::1"),
         ("media_ip", "192.0.2.1=198.51.100.1:99999"),
         ("max_rooms", "0"),
+        ("admin_bind", "9090"),
+        ("admin_bind", "example.org:9090"),
+        ("admin_bind", "127.0.0.1:http"),
+        ("admin_bind", "127.0.0.1:65536"),
+        ("admin_keys", "a:short"),
         ("keys", "nocolon"),
         ("keys", "a b:" + SECRET),
         ("keys", "a:short"),
@@ -125,6 +130,26 @@ def test_dev_mode_is_for_this_machine_only(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.7"])
 def test_dev_mode_on_loopback_is_fine(host: str) -> None:
     assert load({"host": host}, {}).host == host
+
+
+def test_operators_have_a_listener_of_their_own_except_in_dev_mode() -> None:
+    keys = {"keys": f"a:{SECRET}"}
+    assert load({}, {}).operators is None
+    assert str(load(keys, {}).operators) == "127.0.0.1:9090"
+    assert load(keys | {"admin_bind": "off"}, {}).operators is None
+    for text, bind in (
+        ("[::1]:0", Bind("::1", 0)),
+        ("localhost:1", Bind("127.0.0.1", 1)),
+        ("0.0.0.0:1", Bind("0.0.0.0", 1)),
+    ):
+        assert load({"admin_bind": text}, {}).operators == bind
+
+
+def test_admin_keys_are_keys_of_their_own() -> None:
+    shared = sentence({"keys": f"a:{SECRET}", "admin_keys": f"b:{SECRET}"})
+    assert "--admin-keys" in shared
+    assert SECRET not in shared
+    assert load({"keys": f"a:{SECRET}", "admin_keys": f"a:{SECRET}2"}, {}).admin_keys
 
 
 @pytest.mark.parametrize("flags", [{"tls_cert": "chain.pem"}, {"tls_key": "key.pem"}])

@@ -46,6 +46,23 @@ def test_media_counters_are_exported_with_their_label_whatever_their_order() -> 
     assert "_created" not in text
 
 
+def test_a_scrape_says_which_version_runs_and_how_late_the_event_loop_is() -> None:
+    metrics = Metrics(CollectorRegistry(), lambda: Sizes(0, 0, 0), "1.2.3")
+    metrics.loop_lag.observe(0.02)
+    seen = samples(metrics, MediaStats({}, {}))
+    assert seen["auralink_build_info", (("version", "1.2.3"),)] == 1
+    assert seen["auralink_event_loop_lag_seconds_bucket", (("le", "0.025"),)] == 1
+    assert seen["auralink_event_loop_lag_seconds_bucket", (("le", "0.01"),)] == 0
+
+
+def test_every_limit_is_there_before_it_refuses_anybody() -> None:
+    metrics = Metrics(CollectorRegistry(), lambda: Sizes(0, 0, 0))
+    metrics.limit_refused("joins_per_identity")
+    seen = samples(metrics, MediaStats({}, {}))
+    assert seen["auralink_limited_total", (("limit", "joins_per_identity"),)] == 1
+    assert seen["auralink_limited_total", (("limit", "connections_per_address"),)] == 0
+
+
 def test_two_instances_in_one_process_do_not_share_counters() -> None:
     one, other = (Metrics(CollectorRegistry(), lambda: Sizes(0, 0, 0)) for _ in range(2))
     one.internal_errors.inc()

@@ -53,6 +53,12 @@ class RunningServer:
         return self.url.rstrip("/").replace("http", "ws", 1) + "/ws"
 
     @property
+    def operators_url(self) -> str:
+        """Where operators are served: on a listener of their own, else beside everybody."""
+        found = re.search(r"^Operators are served at (\S+)$", self.log, re.MULTILINE)
+        return found[1] if found else self.url
+
+    @property
     def log(self) -> str:
         """Everything that the server printed so far."""
         return self.log_file.read_text()
@@ -71,13 +77,18 @@ class RunningServer:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def request(
-        self, path: str, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        url: str = "",
     ) -> Response:
         """Make one HTTP request. Raises OSError when nobody answers."""
-        return await asyncio.to_thread(self._request, path, method, body, headers or {})
+        return await asyncio.to_thread(self._request, url or self.url, path, method, body, headers or {})
 
-    def _request(self, path: str, method: str, body: bytes | None, headers: dict[str, str]) -> Response:
-        address = urlsplit(self.url)
+    def _request(self, url: str, path: str, method: str, body: bytes | None, headers: dict[str, str]) -> Response:
+        address = urlsplit(url)
         assert address.hostname
         assert address.port
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=5)
@@ -91,7 +102,7 @@ class RunningServer:
 
     async def metrics(self) -> dict[str, float]:
         """All metrics now: `name` or `name{label="value"}` -> value."""
-        text = (await self.request("/metrics")).body.decode()
+        text = (await self.request("/metrics", url=self.operators_url)).body.decode()
         samples = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
@@ -129,9 +140,11 @@ async def running_server(
     """Run `auralink serve` until the block ends; then it must exit with 0 in time and leave no process behind.
 
     `options` are flags: `resume_window=2` is `--resume-window 2`, and `True` is a flag without a value. Ports are free
-    ones unless named. A test that ends the server itself is free to do so, by `stop` or by a signal.
+    ones unless named, that of operators too. A test that ends the server itself is free to: by `stop`, or a signal.
     """
     options = {"port": 0, "media_port": 0} | options
+    if "keys" in options or "AURALINK_KEYS" in (environment or {}):
+        options = {"admin_bind": "127.0.0.1:0"} | options  # else all would want the same one
     flags: list[str] = []
     for name, value in options.items():
         flags += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]

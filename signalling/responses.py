@@ -1,0 +1,52 @@
+"""What every HTTP endpoint answers with when it refuses, and how it reads a body: bounded, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+MAX_BODY = 4096  # bytes
+
+
+class BodyError(ValueError):
+    """A body is too large or no JSON object; `response` says so."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("unusable body")
+        self.response = response
+
+
+def problem(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error: `code` is stable, `text` is for a person."""
+    return JSONResponse({"code": code, "message": text}, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def answer(body: Any, media_type: str = "application/json", status: int = 200) -> JSONResponse:
+    """What is true now and may not be kept."""
+    return JSONResponse(body, status, {"Cache-Control": "no-store"}, media_type)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals, in the same form."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    return problem(error.status_code, f"http_{error.status_code}", error.detail, dict(error.headers or {}))
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The JSON object in the body. Raises BodyError."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BodyError(problem(413, "body_too_large", f"At most {MAX_BODY} bytes."))
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BodyError(problem(400, "invalid_request", "The body is no JSON object."))
+    return found
