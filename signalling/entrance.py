@@ -95,9 +95,9 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
 
 
 def check(conference: Conference, socket: Socket, message: m.Check) -> None:
-    """A pre-call test, for whoever could join. Raises Refused."""
+    """A pre-call test, for whoever may enter the room, be it locked or full just now. Raises Refused."""
     _check_open(conference)
-    _verify(conference, socket, message.token)
+    _check_welcome(conference, _verify(conference, socket, message.token))
     precall.begin(conference, socket, message)
 
 
@@ -131,13 +131,17 @@ def _limit(conference: Conference, socket: Socket, room: RoomName, identity: Ide
 
 def _check_door(conference: Conference, claims: Claims, *, free: bool) -> None:
     """Bans and removals hold for everybody; a lock not for moderators, and not for who comes back while inside."""
+    _check_welcome(conference, claims)
+    if conference.doors.settings(claims.room).locked and not free:
+        raise Refused("room_locked", "The room is locked.", close=CloseCode.TRY_LATER)
+
+
+def _check_welcome(conference: Conference, claims: Claims) -> None:
     doors = conference.doors
     if doors.is_banned(claims.room, claims.identity):
         raise Refused("banned", "You may not enter this room.", close=CloseCode.REMOVED)
     if doors.is_removed(claims, conference.at.wall):
         raise Refused("removed", "You were removed from this room; ask for a new invitation.", close=CloseCode.REMOVED)
-    if doors.settings(claims.room).locked and not free:
-        raise Refused("room_locked", "The room is locked.", close=CloseCode.TRY_LATER)
 
 
 def check_space(conference: Conference, claims: Claims) -> None:

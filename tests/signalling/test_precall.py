@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sfu import media_plane as media
 from signalling import messages as m
 from signalling.commands import AnswerOffer, ClosePeer, OpenPeer
 from signalling.limits import Rate
-from tests.support.playbook import Client, Stage
+from tests.support.playbook import EVERYTHING, Client, Stage
 
 
 def checking(stage: Stage, identity: str = "ada") -> Client:
@@ -108,6 +110,17 @@ def test_a_test_needs_a_token_that_could_join() -> None:
     client.is_refused("token_invalid")
     client.is_sent_away("token_invalid", 1008)
     assert stage.media() == []
+
+
+def test_who_is_banned_from_the_room_cannot_test_and_who_finds_it_locked_can() -> None:
+    stage = Stage()
+    mod = stage.joins("mod", grant=replace(EVERYTHING, admin=True))
+    mod.says(m.Ban(identity="eve"))
+    mod.says(m.Lock())
+    eve = stage.connects()
+    eve.says(m.Check(token=stage.token("eve")))
+    eve.is_refused("banned")
+    checking(stage, "ada")
 
 
 def test_a_member_cannot_begin_a_test_on_the_same_socket() -> None:

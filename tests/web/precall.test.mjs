@@ -41,6 +41,8 @@ test('a server that is away is told from one that only opens no WebSocket, and f
   const refused = judgeServer({ http: true, open: false, error: { code: 'token_expired', message: 'Too late.' } });
   assert.equal(refused.text, 'Too late.');
   assert.match(refused.hint, /token/);
+  const hint = (error) => judgeServer({ http: true, open: false, error: { code: 'x', message: 'No.', ...error } }).hint;
+  assert.deepEqual([hint({}), hint({ retryAfter: 2 })], ['', 'Try again in a moment.']);
 });
 
 test('pings are told by their median and by how much they vary', () => {

@@ -116,7 +116,10 @@ class PrecallTest {
   async #http() {
     const address = new URL('/health/live', this.#url.replace(/^ws/, 'http'));
     try {
-      return (await fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(this.#limits.answer * 1000) })).ok;
+      // A server elsewhere lets us see that it answers, though not what: that is enough.
+      const options = { mode: 'no-cors', cache: 'no-store', signal: AbortSignal.timeout(this.#limits.answer * 1000) };
+      const { ok, type } = await fetch(address, options);
+      return ok || type === 'opaque';
     } catch {
       return false;
     }

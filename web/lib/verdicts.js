@@ -14,14 +14,14 @@ const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 // ------------------------------------------------------------------------------------------------- the connection
 
 /**
- * @param {{http: boolean, open: boolean, error: {code: string, message: string} | null}} facts  `error`: the server
+ * @param {{http: boolean, open: boolean, error: {code: string, message: string, retryAfter?: number} | null}} facts  `error`: the server
  *   answered and said no, or there is no token to ask it with
  * @returns {Verdict}
  */
 export function judgeServer({ http, open, error }) {
   if (open) return verdict('good', 'The server answers.');
   if (error?.code.startsWith('token_')) return verdict('bad', error.message, 'Without a valid token you cannot join, and no more can be tested.');
-  if (error && error.code !== 'unreachable') return verdict('bad', error.message, 'Try again in a moment.');
+  if (error && error.code !== 'unreachable') return verdict('bad', error.message, error.retryAfter ? 'Try again in a moment.' : '');
   if (http) {
     const hint = 'A proxy, a virus scanner or a company network may hold it back. Try another network.';
     return verdict('bad', 'The server answers, but a lasting connection (WebSocket) does not open.', hint);
