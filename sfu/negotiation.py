@@ -11,7 +11,8 @@ from .codecs import AUDIO_LEVEL, VIDEO_ORIENTATION, CodecKey
 from .inbound import InboundTrack
 from .media_plane import AcceptedTrack, Kind, TrackId
 from .outbound import FIRST_NUMBER_BELOW, HeaderExtensions, OutboundStream, PayloadTypes
-from .peer import Peer, Published
+from .peer import Peer
+from .published import Published
 from .sdp import Offer, Section
 
 # Over a transport that is up, media would overtake the answer that announces it, and a browser drops what it does

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from . import red, rtcp, rtp
@@ -17,11 +17,12 @@ from .budgets import (
     Allowance,
     Budget,
 )
-from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION, CodecKey
+from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION
 from .counters import Counters
 from .inbound import InboundTrack
-from .media_plane import Kind, PeerId, TrackId
+from .media_plane import PeerId
 from .outbound import OutboundStream
+from .published import Published
 from .reports import RemoteClock, round_trip, to_ntp
 from .rtp import Packet
 from .slots import SlotPool
@@ -29,7 +30,6 @@ from .srtp import SrtpError
 from .transport_cc import FeedbackRecorder
 
 if TYPE_CHECKING:
-    from .sdp import Codec
     from .transport import PeerTransport
 
 # SSRCs that a client may use: two per track and some that ended. More is somebody filling our tables.
@@ -37,36 +37,6 @@ _MAX_SOURCES: Final = 256
 # libsrtp keeps a context for each SSRC that ever authenticated.
 _MAX_HEARD: Final = 1024
 _MAX_RTCP_BYTES: Final = 1200
-
-
-@dataclass(slots=True)
-class Published:
-    """A track that the peer publishes in section `mid`. `formats` and `rtx_formats` are by payload type."""
-
-    id: TrackId
-    mid: str
-    kind: Kind
-    track: InboundTrack
-    formats: Mapping[int, CodecKey] = field(default_factory=dict)
-    rtx_formats: Mapping[int, int] = field(default_factory=dict)
-    """RTX payload type -> payload type of what it repeats."""
-    red_formats: Mapping[int, int] = field(default_factory=dict)
-    """Payload type of redundancy -> payload type of its blocks."""
-    level_id: int = 0
-    orientation_id: int = 0
-    asked_to_leave: CodecKey | None = None
-    """The codec that its publisher was asked to change, since somebody cannot decode it."""
-
-    def describe(self, codecs: Sequence[Codec]) -> None:
-        """An answer accepts `codecs`. What the track comes in until the publisher has read it is understood, too."""
-        taken = {pt for c in codecs for pt in (c.payload_type, c.rtx_payload_type, c.red_payload_type)}
-        before = {pt: key for pt, key in self.formats.items() if key == self.track.codec and pt not in taken}
-        repeats = {rtx: pt for rtx, pt in self.rtx_formats.items() if pt in before and rtx not in taken}
-        self.formats = before | {c.payload_type: c.key for c in codecs}
-        self.rtx_formats = repeats | {
-            c.rtx_payload_type: c.payload_type for c in codecs if c.rtx_payload_type is not None
-        }
-        self.red_formats = {c.red_payload_type: c.payload_type for c in codecs if c.red_payload_type is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,15 +296,19 @@ class Peer:
         self._counters.resends_refused += refused
         if stream.replaying:
             self._replaying[stream] = None
+        if stream.outrun:
+            self._want_keyframe(stream, now)
 
     def _on_keyframe_request(self, request: rtcp.KeyframeRequest, now: float) -> None:
         for ssrc in request.media_ssrcs[:8]:
-            stream = self.streams.get(ssrc)
-            track = stream.track if stream is not None else None
-            if not self._keyframe_requests.take(now):
-                self._counters.refused["keyframe_request"] += 1
-            elif track is not None:
-                track.want_keyframe(now)
+            self._want_keyframe(self.streams.get(ssrc), now)
+
+    def _want_keyframe(self, stream: OutboundStream | None, now: float) -> None:
+        track = stream.track if stream is not None else None
+        if not self._keyframe_requests.take(now):
+            self._counters.refused["keyframe_request"] += 1
+        elif track is not None:
+            track.want_keyframe(now)
 
     # ------------------------------------------------------------------------------------------- RTCP out
 

@@ -14,7 +14,8 @@ from .media_plane import (
     TrackUnreceivable,
 )
 from .outbound import OutboundStream
-from .peer import Peer, Published
+from .peer import Peer
+from .published import Published
 from .slots import Wish
 
 

@@ -13,7 +13,8 @@ from sfu.demux import Demux
 from sfu.dtls import Certificate
 from sfu.ice_lite import Credentials
 from sfu.inbound import InboundTrack
-from sfu.peer import _MAX_HEARD, Peer, Published
+from sfu.peer import _MAX_HEARD, Peer
+from sfu.published import Published
 from sfu.slots import SlotPool
 from sfu.srtp import Keys, Session
 from sfu.transport import PeerTransport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfu.codecs import OPUS, VP8, CodecKey
 from sfu.media_plane import MediaEvent, NegotiationNeeded, PeerId, SlotsChanged, TrackId, TrackUnreceivable
 from sfu.outbound import PayloadTypes
-from sfu.peer import Published
+from sfu.published import Published
 from sfu.srtp import Keys, Session
 from sfu.switchboard import Member, Switchboard
 
