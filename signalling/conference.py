@@ -30,6 +30,9 @@ Randomness = Callable[[int], bytes]  # that many unpredictable bytes
 
 MESSAGE_RATE = Rate(per_second=50.0, burst=100.0)
 CHAT_RATE = Rate(per_second=2.0, burst=10.0)
+# A browser offers again when it publishes and when sections are lacking, and lets needs coalesce; an offer may cost
+# 30 ms. More lets one client take more of everybody's time; fewer delays a newcomer in a room where many come and go.
+OFFER_RATE = Rate(per_second=5.0, burst=20.0)
 JOIN_RATE = Rate(per_second=5.0, burst=25.0)
 FAILURE_RATE = Rate(per_second=50.0, burst=500.0)
 
@@ -53,6 +56,7 @@ class Rules:
     check_time: float = 30.0  # for one of them
     messages: Rate = MESSAGE_RATE  # per connection
     chats: Rate = CHAT_RATE  # per session
+    offers: Rate = OFFER_RATE  # per session
     joins: Rate = JOIN_RATE  # per identity, resumes and pre-call tests included
     failures: Rate = FAILURE_RATE  # per address: connections that end without having shown a valid token
     max_connections_per_identity: int = 10

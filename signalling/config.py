@@ -237,6 +237,9 @@ class Settings:
     turn_lifetime: float = _option(
         21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
     )
+    max_publish_kbps: int = _option(
+        20_000, _integer(100, 1_000_000, "a bitrate in kbit/s"), "most that one participant may send", "KBPS"
+    )
     max_message_bytes: int = _option(
         524_288, _integer(1024, 16_777_216, "a size in bytes"), "largest message accepted", "BYTES"
     )

@@ -164,6 +164,7 @@ def _open_session(
         wants_all=wants_all,
         token_expires=claims.expires,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
+        offers=TokenBucket(conference.rules.offers, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
     )
     conference.sessions[session.id] = session

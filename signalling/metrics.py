@@ -10,7 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -23,6 +31,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LIMITS = (
     *("joins_per_identity", "connections_per_identity", "connections_per_address", "failures_per_address"),
     *("messages_per_connection", "chats_per_session", "dev_tokens_per_address"),
+    *("offers_per_session", "message_bytes", "outbox"),
     *("admin_requests_per_key", "admin_failures_per_address"),
 )
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds
@@ -49,6 +58,7 @@ class Metrics:
         registry.register(self._media)
         build = Gauge(f"{PREFIX}build_info", "Always 1; the label says what runs.", ["version"], registry=registry)
         build.labels(version).set(1)
+        ProcessCollector(registry=registry)  # memory, CPU time and open files
         self.errors = Counter(
             f"{PREFIX}errors", "Error messages sent to clients, by their code.", ["code"], registry=registry
         )

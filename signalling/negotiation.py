@@ -59,6 +59,10 @@ def offer(conference: Conference, session: Session, socket: Socket, message: m.O
     mids = [track.mid for track in message.tracks]
     if len(set(mids)) != len(mids):
         raise Refused("invalid_message", "Two tracks name the same mid.", field="tracks")
+    wait = session.offers.take(conference.at.now)
+    if wait:
+        conference.limited("offers_per_session")
+        raise Refused("rate_limited", "You offer more often than allowed.", retry_after=wait)
     pending = PendingOffer(message, socket.id)
     if session.in_flight is None:
         _answer(conference, session, pending)

@@ -66,7 +66,7 @@ class Server:
 
     async def serve(self, websocket: WebSocket, address: str, url: str, verified: Callable[[], None]) -> None:
         """Serve one accepted WebSocket until it is closed; `verified` is called when it has shown a valid token."""
-        connection = Connection(SocketId(next(self._ids)), websocket, self._new_outbox())
+        connection = Connection(SocketId(next(self._ids)), websocket, self._new_outbox(), self._metrics.limit_refused)
         self._connections[connection.id] = connection
         self._verified[connection.id] = verified
         self._empty.clear()

@@ -131,6 +131,7 @@ class Session:
     wants_all: bool  # its client asked to be subscribed to every track by itself
     token_expires: float  # of the token it came with, in seconds since 1970
     chats: TokenBucket
+    offers: TokenBucket
     recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
     phase: Phase = Phase.CONNECTED
     socket: SocketId | None = None

@@ -16,17 +16,21 @@ from .outbox import Outbox, OutboxFull
 # from a page". A close frame may come without a code (1005), and a connection may end without one (1006).
 CLEAN_CLOSES = (1000, 1001)
 NO_CODE = 1005
-
+MESSAGE_TOO_BIG = 1009  # the close code of RFC 6455 section 7.4.1
 MAX_FIRST_MESSAGE = 16 * 1024  # bytes: a join or a resume is small, and a stranger gets no more of our time
 
 
 class Connection:
     """One accepted WebSocket. Its tasks end with it."""
 
-    def __init__(self, id: SocketId, websocket: WebSocket, outbox: Outbox) -> None:
+    def __init__(
+        self, id: SocketId, websocket: WebSocket, outbox: Outbox, limited: Callable[[str], None] = lambda limit: None
+    ) -> None:
+        """`limited` is told the name of a limit that ends the connection."""
         self.id = id
         self._websocket = websocket
         self._outbox = outbox
+        self._limited = limited
         self._work = asyncio.Event()  # there is something to write
         self._cut = asyncio.Event()  # close now, whatever waits
         self._closing: tuple[CloseCode, str] | None = None
@@ -40,6 +44,7 @@ class Connection:
         try:
             self._outbox.put(text)
         except OutboxFull:
+            self._limited("outbox")
             self._closing = (CloseCode.TRY_LATER, "slow_consumer")
             self._cut.set()
         self._work.set()
@@ -74,7 +79,10 @@ class Connection:
         while True:
             frame = await self._websocket.receive()
             if frame["type"] == "websocket.disconnect":
-                return int(frame.get("code") or NO_CODE)
+                code = int(frame.get("code") or NO_CODE)
+                if code == MESSAGE_TOO_BIG:
+                    self._limited("message_bytes")
+                return code
             dispatch(self._event(frame.get("text"), first))
             first = False
 

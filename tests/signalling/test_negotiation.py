@@ -8,6 +8,7 @@ from sfu import media_plane as media
 from signalling import messages as m
 from signalling.commands import AnswerOffer, ClosePeer, OpenPeer, SetMuted, Subscribe
 from signalling.events import OfferAnswered
+from signalling.limits import Rate
 from signalling.tokens import Grant
 from tests.support.playbook import Stage
 
@@ -266,3 +267,17 @@ def test_events_of_a_peer_that_is_gone_do_nothing() -> None:
         stage.reports(event)
     stage.refuses(gone)
     ada.hears_nothing()
+
+
+def test_offers_without_end_are_refused_for_a_while_and_counted() -> None:
+    stage = Stage(offers=Rate(per_second=1.0, burst=3.0))
+    limited: list[str] = []
+    stage.conference.limited = limited.append
+    ada = stage.joins("ada")
+    for _ in range(3):
+        ada.publishes(("a0", "microphone"))
+    ada.offers(("a0", "microphone"))
+    assert ada.is_refused("rate_limited").retry_after == 1.0
+    assert limited == ["offers_per_session"]
+    stage.now += 1.0
+    ada.publishes(("a0", "microphone"))
