@@ -27,6 +27,9 @@ _RING = {"audio": 256, "video": 1024}
 # A jump further than this is a source that began anew, not loss: libsrtp's window admits nothing older, and the
 # jumps that we pass on, even if some are lost on the way, must not make a receiver miss a roll-over (RFC 3711 3.3.1).
 _MAX_JUMP = 1024
+# After a silence so long (in seconds) in which more than a few packets were lost, the past is not worth repairing: who
+# gets it shows it, and is behind for many seconds.
+_OUTAGE, _A_FEW = 0.5, 16
 
 
 class _Group:
@@ -196,8 +199,8 @@ class InboundTrack:
             highest = number - 1
         ahead = number - highest
         if ahead > 0:
-            if ahead > 1 and self.kind == "video" and not self.loss.gap(highest + 1, number, now):
-                self.want_keyframe(now)
+            if ahead > 1 and self.kind == "video":
+                self._skipped(highest + 1, number, now)
             self._highest = number
         else:
             self.loss.arrived(number)
@@ -221,6 +224,14 @@ class InboundTrack:
                 self._start(stream, number, timestamp, now)
         self.fan_out(number, packet.marker, timestamp, level, orientation, payload, primary_at)
         return True
+
+    def _skipped(self, first: int, end: int, now: float) -> None:
+        """Repair the packets from `first` up to but not including `end`, or begin anew with a keyframe."""
+        if end - first > _A_FEW and now - self.last_at > _OUTAGE:
+            self.loss.give_up(end - first)
+            self.want_keyframe(now)
+        elif not self.loss.gap(first, end, now):
+            self.want_keyframe(now)
 
     def fan_out(
         self,

@@ -36,12 +36,16 @@ class LossRepair:
     def gap(self, first: int, end: int, now: float) -> bool:
         """Packets `first` up to but not including `end` were skipped. False if they are too many to repair."""
         if len(self._missing) + end - first > MAX_MISSING:
-            self.given_up += len(self._missing) + end - first
-            self._missing.clear()
+            self.give_up(end - first)
             return False
         for index in range(first, end):
             self._missing[index] = _Gap(now + _REORDER_WAIT)
         return True
+
+    def give_up(self, skipped: int) -> None:
+        """What is missing, and `skipped` packets more, is not worth repairing any more."""
+        self.given_up += len(self._missing) + skipped
+        self._missing.clear()
 
     def arrived(self, index: int) -> None:
         """A packet older than the newest arrived, late or repaired."""

@@ -33,6 +33,8 @@ _MIN_RESEND_INTERVAL = 0.030
 # Resends per second and stream, and how many of them at once. Above it a receiver is broken or hostile.
 _RESEND_RATE = 300.0
 _RESEND_BURST = 150.0
+# Seconds of the track: a picture that old would only be shown to be behind from then on.
+_PAST = 1.0
 # One datagram can ask for six thousand packets: looking for those that are not there, or not due, costs a little too.
 _LOOKUP_COST = 1 / 16
 
@@ -98,6 +100,7 @@ class OutboundStream:
         "number",
         "number_offset",
         "octets",
+        "outrun",
         "packets",
         "protect",
         "queue",
@@ -132,6 +135,7 @@ class OutboundStream:
         self._resend_tokens = _RESEND_BURST
         self._resend_tokens_at = 0.0
         self.ready_at = 0.0  # when the receiver has surely applied the answer that tells of this stream
+        self.outrun = False
         self.packets = 0
         self.octets = 0
         self.round_trip = 0.1  # seconds; a guess until the first report
@@ -196,8 +200,10 @@ class OutboundStream:
     def resend(self, sequences: Sequence[int], now: float) -> tuple[int, int]:
         """Answer a NACK for our 16-bit numbers by RTX, now or by `replay`.
 
-        Returns how many were sent at once and how many were refused by limits.
+        Returns how many were sent at once and how many were refused by limits. `outrun` tells afterwards whether the
+        receiver asked for what is long past, and needs a keyframe instead.
         """
+        self.outrun = False
         self.measure(now)
         self._resend_tokens += (now - self._resend_tokens_at) * _RESEND_RATE
         self._resend_tokens = min(self._resend_tokens, _RESEND_BURST)
@@ -218,6 +224,11 @@ class OutboundStream:
                 continue
             if number in self._repaired:
                 del self._repaired[number]
+                continue
+            if self._is_past(*found):
+                self._resend_tokens -= _LOOKUP_COST
+                self.outrun = True
+                refused += 1
                 continue
             if now - self._resent.get(number, float("-inf")) < wait:
                 self._resend_tokens -= _LOOKUP_COST
@@ -242,6 +253,13 @@ class OutboundStream:
     def replaying(self) -> bool:
         """Whether replays wait for their turn."""
         return len(self._replays) > 0
+
+    def _is_past(self, segment: Segment, stored: Stored) -> bool:
+        track = self.track
+        if track is None or segment.ring is not track.ring:
+            return False
+        age = (track.last_timestamp - stored.timestamp) & 0xFFFFFFFF
+        return _PAST * track.clock_rate < age < 1 << 31
 
     def _find(self, number: int) -> tuple[Segment, Stored] | None:
         if number >= self.next_number:

@@ -72,7 +72,7 @@ class Connected:
         other = track_of()
         other.attach(self.slot, self.now)
         for sequence in range(packets):
-            other.receive(video(sequence, key=sequence == 0), -1, -1, self.now)
+            other.receive(video(sequence, key=sequence == 0, timestamp=0), -1, -1, self.now)
         self.peer.transport.queue.clear()
 
 

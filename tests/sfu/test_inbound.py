@@ -259,3 +259,14 @@ def test_keyframe_requests_of_many_receivers_are_merged_to_two_a_second() -> Non
 
 def test_the_track_keeps_no_more_than_its_ring() -> None:
     assert all(size & (size - 1) == 0 for size in inbound._RING.values())
+
+
+@pytest.mark.parametrize(("silence", "lost", "repairs"), [(2.0, 60, False), (2.0, 5, True), (0.1, 60, True)])
+def test_after_an_outage_a_track_begins_anew_instead_of_repairing_the_past(
+    silence: float, lost: int, repairs: bool
+) -> None:
+    track, asked = track_of(), []
+    track.ask_keyframe = lambda: asked.append(1)
+    track.receive(video(1, key=True), -1, -1, 1000.0)
+    track.receive(video(2 + lost), -1, -1, 1000.0 + silence)
+    assert (bool(track.loss), bool(asked)) == (repairs, not repairs)

@@ -140,7 +140,7 @@ def test_resends_are_capped_whatever_is_asked_for() -> None:
     receiver = Receiver()
     track = running(receiver)
     for sequence in range(11, 900):
-        track.receive(video(sequence), -1, -1, 1000.0)
+        track.receive(video(sequence, timestamp=30_000), -1, -1, 1000.0)
     receiver.datagrams()
     sent = sum(receiver.stream.resend(range(100, 990), 1001.0 + n / 100)[0] for n in range(101))
     assert 300 < sent <= 150 + 300
@@ -216,7 +216,7 @@ def test_many_replays_leave_one_tick_after_another_and_in_order() -> None:
     receiver = Receiver()
     track = running(receiver)
     for sequence in range(11, 111):
-        track.receive(video(sequence, body=bytes(1200)), -1, -1, 1000.0)
+        track.receive(video(sequence, timestamp=30_000, body=bytes(1200)), -1, -1, 1000.0)
     receiver.packets()
     asked = list(range(101, 141))
     sent, refused = receiver.stream.resend(asked, 1001.0)
@@ -227,3 +227,16 @@ def test_many_replays_leave_one_tick_after_another_and_in_order() -> None:
         bursts.append(receiver.stream.replay(now))
     assert max(bursts) == sent
     assert [int.from_bytes(packet.payload[:2], "big") for packet in receiver.packets()] == asked
+
+
+def test_who_asks_for_what_is_long_past_gets_a_keyframe_instead() -> None:
+    receiver = Receiver()
+    track = running(receiver)
+    for sequence in range(11, 60):  # 30 pictures per second
+        track.receive(video(sequence), -1, -1, 1000.0)
+    receiver.packets()
+    assert receiver.stream.resend([101, 148], 1002.0) == (1, 1)
+    assert receiver.stream.outrun
+    assert [int.from_bytes(packet.payload[:2], "big") for packet in receiver.packets()] == [148]
+    receiver.stream.resend([149], 1002.0)
+    assert not receiver.stream.outrun
