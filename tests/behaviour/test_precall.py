@@ -142,7 +142,7 @@ async def test_nobody_in_the_room_hears_of_a_test_with_their_own_token(
     bob = await person(await chromium.page(), server, room, "bob")
     await bob.forgets()
     report = await checked(chromium, server, token=await access_token(server, room, "bob"))
-    assert report["text"] == "Your connection is fine. Camera and microphone are off."
+    assert report["text"] == "Your connection is fine. Your camera is off. Your microphone is off."
     assert await bob.roster() == {}
     assert await bob.told("participant-joined") == []
     assert await bob.told("disconnected") == []

@@ -17,7 +17,7 @@ const ANSWER = [
 ].join('\r\n');
 
 const way = (facts) => ({ offered: true, reached: false, connected: false, to: '', error: null, ...facts });
-const pictures = (facts) => ({ on: true, frames: 60, width: 1280, height: 720, brightness: 0.5, changes: 12, ...facts });
+const pictures = (facts) => ({ on: true, looks: 12, width: 1280, height: 720, brightness: 0.5, changes: 12, ...facts });
 const sound = (facts) => ({ on: true, muted: false, measured: true, peak: 0.3, loudness: -20, clipped: 0, ...facts });
 
 /** All is well, but for `facts`. */
@@ -78,7 +78,7 @@ test('the media path is judged by round trip and loss', () => {
 test('a camera may be off, without pictures, black or frozen', () => {
   assert.match(judgeCamera(pictures()).text, /We can see you, 1280 × 720/);
   assert.equal(judgeCamera(pictures({ on: false })).result, 'skipped');
-  assert.match(judgeCamera(pictures({ frames: 0 })).text, /no pictures/);
+  assert.match(judgeCamera(pictures({ looks: 0 })).text, /no pictures/);
   assert.match(judgeCamera(pictures({ brightness: 0.01 })).text, /black/);
   assert.match(judgeCamera(pictures({ changes: 0 })).text, /stands still/);
 });
@@ -104,7 +104,7 @@ test('the whole is one sentence for a person', () => {
     'We can hear you, but your picture is black. Is the lens covered?',
   );
   const off = { camera: judgeCamera(pictures({ on: false })), microphone: judgeMicrophone(sound({ on: false })) };
-  assert.equal(judgeAll(steps(off)).text, 'Your connection is fine. Camera and microphone are off.');
+  assert.equal(judgeAll(steps(off)).text, 'Your connection is fine. Your camera is off. Your microphone is off.');
   const both = { camera: judgeCamera(pictures({ brightness: 0 })), microphone: judgeMicrophone(sound({ peak: 0 })) };
   assert.match(judgeAll(steps(both)).text, /black.*silent/);
 });

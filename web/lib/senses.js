@@ -12,7 +12,7 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
  * @returns {Promise<import('./verdicts.js').Pictures>}
  */
 export async function watch(track, seconds) {
-  const seen = { on: track?.readyState === 'live' && track.enabled, frames: 0, width: 0, height: 0, brightness: 0, changes: 0 };
+  const seen = { on: track?.readyState === 'live' && track.enabled, looks: 0, width: 0, height: 0, brightness: 0, changes: 0 };
   if (!seen.on) return seen;
   const video = document.createElement('video');
   Object.assign(video, { muted: true, playsInline: true, srcObject: new MediaStream([track]) });
@@ -28,9 +28,9 @@ export async function watch(track, seconds) {
     const { brightness, differs } = compare(data, before);
     seen.brightness = Math.max(seen.brightness, brightness);
     seen.changes += differs;
+    seen.looks += 1; // the browser's own count of frames stays at zero in Firefox, for a video that nobody sees
     before = data;
   }
-  seen.frames = video.getVideoPlaybackQuality?.().totalVideoFrames ?? (before ? 2 : 0);
   [seen.width, seen.height] = [video.videoWidth, video.videoHeight];
   video.srcObject = null;
   return seen;

@@ -95,17 +95,17 @@ export function judgeQuality({ rtt, loss }) {
 // ---------------------------------------------------------------------------------------------------- the devices
 
 /**
- * @typedef {{on: boolean, frames: number, width: number, height: number, brightness: number, changes: number}} Pictures
- *   `brightness`: of the brightest look, 0 to 1; `changes`: how many looks differed from the one before
+ * @typedef {{on: boolean, looks: number, width: number, height: number, brightness: number, changes: number}} Pictures
+ *   `looks`: how often there was a picture to look at; `brightness`: of the brightest, 0 to 1; `changes`: how many looks differed from the one before
  *
  * @param {Pictures} pictures
  * @returns {Verdict}
  */
-export function judgeCamera({ on, frames, width, height, brightness, changes }) {
+export function judgeCamera({ on, looks, width, height, brightness, changes }) {
   if (!on) return verdict('skipped', 'Your camera is off.');
-  if (!frames) return verdict('bad', 'Your camera gives no pictures.', 'Is another program using it? Unplug it and plug it in again, or choose another one.');
+  if (!looks) return verdict('bad', 'Your camera gives no pictures.', 'Is another program using it? Unplug it and plug it in again, or choose another one.');
   if (brightness < 0.03) return verdict('warning', 'Your picture is black.', 'Is the lens covered?');
-  if (frames < 2 || !changes) return verdict('warning', 'Your picture stands still.', 'Switch the camera off and on again.');
+  if (!changes) return verdict('warning', 'Your picture stands still.', 'Switch the camera off and on again.');
   return verdict('good', `We can see you, ${width} × ${height}.`);
 }
 
@@ -154,7 +154,7 @@ export function judgeAll(steps) {
 function ofDevices(camera, microphone) {
   const [seen, heard] = [camera.result === 'good', microphone.result === 'good'];
   if (seen && heard) return { result: 'good', text: 'All is well: we can see you and hear you.' };
-  if (camera.result === 'skipped' && microphone.result === 'skipped') return { result: 'good', text: 'Your connection is fine. Camera and microphone are off.' };
+  if (camera.result === 'skipped' && microphone.result === 'skipped') return { result: 'good', text: `Your connection is fine. ${camera.text} ${microphone.text}` };
   const result = [camera, microphone].some(({ result }) => result === 'bad') ? 'bad' : 'warning';
   if (seen || heard) {
     const other = seen ? microphone : camera;
