@@ -106,7 +106,7 @@ export class Move {
   #received(message) {
     switch (message.type) {
       case 'renegotiate':
-        this.media.receive(message).catch(() => {});
+        this.media.receive(message, { anyway: true }).catch(() => {});
         break;
       case 'slots':
         this.slots.replace(message.slots);
