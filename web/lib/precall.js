@@ -38,7 +38,7 @@ export const STEPS = {
  * @param {object} options
  * @param {string} [options.url]    of the server; the page's own by default
  * @param {string} [options.token]  any that could join
- * @param {(context: {refused: null}) => Promise<string>} [options.getToken]  in place of `token`
+ * @param {(context: {refused: null, url: string}) => Promise<string>} [options.getToken]  in place of `token`
  * @param {MediaStreamTrack | null} [options.camera]      left open; without one, the camera counts as off
  * @param {MediaStreamTrack | null} [options.microphone]
  * @param {RTCConfiguration} [options.rtcConfiguration]
@@ -137,7 +137,7 @@ class PrecallTest {
     const { token, getToken } = this.#options;
     const late = new AuraLinkError('no_token', 'The access token did not come in time.');
     try {
-      return token ?? (await Promise.race([getToken({ refused: null }), rejection(late, this.#limits.answer)]));
+      return token ?? (await Promise.race([getToken({ refused: null, url: this.#url }), rejection(late, this.#limits.answer)]));
     } catch (cause) {
       throw cause instanceof AuraLinkError ? cause : new AuraLinkError('no_token', 'There is no access token to test with.', { cause });
     }
