@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hmac
 
-from signalling.tokens import LEEWAY, MAX_NAME, TokenError, Tokens, secret_key
+from signalling.tokens import LEEWAY, MAX_NAME, AdminTokens, TokenError, Tokens, secret_key
 
 SECRET = b"a secret for fuzzing and for nothing else"
-TOKENS = Tokens([secret_key("k", SECRET)])
+TOKENS, ADMIN_TOKENS = Tokens([secret_key("k", SECRET)]), AdminTokens([secret_key("k", SECRET)])
 WALL = 1_700_000_000.0
 
 
 def run(data: bytes) -> None:
     for token in (data.decode("utf-8", "surrogateescape"), signed(data)):
+        _administer(token)
         try:
             claims = TOKENS.verify(token, WALL)
         except TokenError as error:
@@ -21,6 +22,15 @@ def run(data: bytes) -> None:
             continue
         assert claims.expires + LEEWAY > WALL
         assert all(1 <= len(text) <= MAX_NAME for text in (claims.room, claims.identity, claims.name))
+
+
+def _administer(token: str) -> None:
+    try:
+        operator = ADMIN_TOKENS.verify(token, WALL)
+    except TokenError as error:
+        assert error.code in ("token_invalid", "token_expired")
+        return
+    assert len(operator.name) <= MAX_NAME
 
 
 def signed(claims: bytes) -> str:

@@ -59,6 +59,7 @@ CLAIMS = {
         "exp": 1_700_003_600,
     },
     "few_claims": {"sub": "ann", "room": "lab", "exp": 1_700_003_600.5},
+    "operator": {"aud": ["x", "auralink-admin"], "admin_api": True, "sub": "eve", "exp": 1_700_003_600},
     "expired": {"sub": "ann", "room": "lab", "exp": 1},
 }
 SMALL_OFFER = f"""v=0
