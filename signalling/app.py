@@ -25,6 +25,7 @@ from sfu.engine import Engine, EngineOptions
 from sfu.media_plane import MediaPlane
 
 from . import http, migration
+from .admin import Admin
 from .certificates import Certificate, CertificateError
 from .conference import Conference, Rules
 from .config import Bind, ConfigError, Settings, is_loopback
@@ -33,7 +34,7 @@ from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
-from .operators import OpenDoor, Operators, TokenDoor
+from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
 
@@ -128,15 +129,15 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     operators = Operators(media, counts, lag, version, time.monotonic())
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
-    here = _routes_for_operators(settings, operators)
+    admin = Admin(server)
+    here = _routes_beside_the_page(settings, operators, admin)
     web = http.build(settings=settings, server=server, tokens=tokens, counts=counts, port=port, for_operators=here)
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        listeners.append(
-            Listener(settings, operators.application(reading=OpenDoor()), operator_sockets, secret, closing)
-        )
+        theirs = application(_routes_for_operators(settings, operators, admin))
+        listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
     migrating = settings.shutdown_grace * MIGRATION_SHARE if settings.migrate_to else 0.0
 
     async def stop() -> None:
@@ -166,13 +167,22 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
                 task.cancel()
 
 
-def _routes_for_operators(settings: Settings, operators: Operators) -> list[BaseRoute]:
-    """What of theirs is served beside the page: all in dev mode, and with admin keys all to who shows a token."""
+def _routes_beside_the_page(settings: Settings, operators: Operators, admin: Admin) -> list[BaseRoute]:
+    """What of the operators' is on the main port: in dev mode all, and with admin keys all to who shows a token."""
     if settings.dev_mode:
-        return operators.routes(reading=OpenDoor())
+        return [*operators.routes(OpenDoor()), *admin.routes(LocalDoor(operators.counts))]
     if settings.admin_keys:
-        return operators.routes(reading=TokenDoor(AdminTokens(settings.admin_keys), operators.counts))
+        door = TokenDoor(AdminTokens(settings.admin_keys), operators.counts)
+        return [*operators.routes(door), *admin.routes(door)]
     return []
+
+
+def _routes_for_operators(settings: Settings, operators: Operators, admin: Admin) -> list[BaseRoute]:
+    """What is on the listener of theirs: beyond this machine, rooms are changed by who shows a token only."""
+    if settings.operators is not None and is_loopback(settings.operators.host):
+        return [*operators.routes(OpenDoor()), *admin.routes(LocalDoor(operators.counts))]
+    tokens = AdminTokens(settings.admin_keys) if settings.admin_keys else None
+    return [*operators.routes(OpenDoor()), *admin.routes(TokenDoor(tokens, operators.counts))]
 
 
 # ------------------------------------------------------------------------------------------------------ the process

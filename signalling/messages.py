@@ -348,7 +348,7 @@ class ParticipantJoined(Message, frozen=True, kw_only=True, omit_defaults=False,
 
 
 class ParticipantLeft(Message, frozen=True, kw_only=True, omit_defaults=False, tag="participant_left"):
-    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed` or `banned`."""
+    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed`, `banned` or `room_ended`."""
 
     participant: str
     reason: str

@@ -114,6 +114,18 @@ def unlock(conference: Conference, room: RoomName, by: str) -> None:
     _set(conference, room, "unlock", by, locked=False)
 
 
+def end_room(conference: Conference, room: RoomName, by: str) -> None:
+    """Send everybody out who is in the room or waits for it; their tokens stay good. Raises Refused: `unknown_room`."""
+    members, waiters = list(conference.members(room)), waiting.of_room(conference, room)
+    if not members and not waiters:
+        raise Refused("unknown_room", "Nobody is in this room.", field="room")
+    for waiter in waiters:
+        waiting.send_away(conference, waiter, "denied", waiting.ROOM_ENDED)
+    for session in members:
+        departure.send_out(conference, session, "room_ended", "This room was ended.", CloseCode.REMOVED)
+    _record(conference, "end_room", room, by)
+
+
 def set_waiting_room(conference: Conference, room: RoomName, on: bool, by: str) -> None:
     """Have everybody new but moderators wait until admitted, or no longer. Raises Refused: `unknown_room`."""
     _set(conference, room, "waiting_room_on" if on else "waiting_room_off", by, waiting_room=on)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,14 +56,13 @@ class OpenDoor:
 class LocalDoor:
     """On loopback: programs of this machine are let in, and pages of other origins in its browsers are not."""
 
-    def __init__(self, port: int, counts: metrics.Metrics) -> None:
-        self._port = port
+    def __init__(self, counts: metrics.Metrics) -> None:
         self._requests = _PerAsker(counts)
 
     def admit(self, request: Request) -> str:
         """Whoever is on this machine."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not origins.is_loopback_host(host, self._port):
+        if not origins.is_loopback_name(host):
             raise NotAdmitted(problem(403, "host_refused", "This is served to this machine only, as localhost."))
         if origin is not None and not origins.same_origin(origin, host):
             raise NotAdmitted(problem(403, "origin_refused", "This is not for pages of other origins."))
@@ -147,17 +146,12 @@ class Operators:
     version: str
     started: float  # in seconds, monotonic
 
-    def routes(self, *, reading: Door) -> list[BaseRoute]:
-        """Their places. `reading` guards metrics and health."""
+    def routes(self, reading: Door) -> list[BaseRoute]:
+        """Their places, for those whom `reading` lets in."""
         return [
             Route("/metrics", guarded(reading, self._metrics)),
             Route("/health/detailed", guarded(reading, self._health)),
         ]
-
-    def application(self, *, reading: Door) -> Starlette:
-        """All that is served on a listener of their own."""
-        routes = [Route("/health/live", live), *self.routes(reading=reading)]
-        return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
     async def _metrics(self, request: Request) -> Response:
         stats = await self._stats() or MediaStats({}, {})  # better half of the metrics than none
@@ -181,6 +175,11 @@ class Operators:
                 return await self.media.stats()
         except TimeoutError:
             return None
+
+
+def application(routes: Sequence[BaseRoute]) -> Starlette:
+    """What is served on a listener for operators alone."""
+    return Starlette(routes=[Route("/health/live", live), *routes], exception_handlers={HTTPException: http_error})
 
 
 async def live(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
@@ -41,6 +42,15 @@ def is_loopback_host(host: str, port: int) -> bool:
     """Whether `host` names this machine and this port: a page that had its name rebound to us does not."""
     name, given = _split(clean_host(host))
     return name in _LOOPBACK and (given or 80) == port
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether `host` names this machine, whatever the port: a page that had its name rebound to us does not."""
+    name, _ = _split(clean_host(host))
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def websocket_url(host: str, origin: str | None, scheme: str) -> str:

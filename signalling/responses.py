@@ -36,13 +36,15 @@ async def http_error(request: Request, error: Exception) -> Response:
     return problem(error.status_code, f"http_{error.status_code}", error.detail, dict(error.headers or {}))
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object in the body. Raises BodyError."""
+async def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+    """The JSON object in the body; if it is optional, none is an empty one. Raises BodyError."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
             raise BodyError(problem(413, "body_too_large", f"At most {MAX_BODY} bytes."))
+    if optional and not body:
+        return {}
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):

@@ -30,6 +30,7 @@ class Farewell:
 
 DENIED = Farewell("denied", "You were not let in.", CloseCode.REMOVED)
 BANNED = Farewell("banned", "You may not enter this room.", CloseCode.REMOVED)
+ROOM_ENDED = Farewell("room_ended", "This room was ended.", CloseCode.REMOVED)
 TIMED_OUT = Farewell("waiting_timeout", "Nobody let you in.", CloseCode.TRY_LATER)
 
 

@@ -6,6 +6,7 @@ owner of a participant may speak about it and the owner knows whom it has.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from .model import Identity, Participant, ParticipantId, Room, RoomName, Track, TrackId
@@ -27,6 +28,10 @@ class OwnRooms:
 
     def __contains__(self, name: RoomName) -> bool:
         return name in self._rooms
+
+    def names(self) -> Iterable[RoomName]:
+        """The rooms with somebody in them."""
+        return self._rooms.keys()
 
     def size(self, name: RoomName) -> int:
         """How many are in the room; 0 for a room that does not exist."""

@@ -16,6 +16,7 @@ PACKAGES = ("signalling", "sfu", "state", "turn_probe", "loadtest")
 # Every module is pure unless it is named here: bytes, events and `now` go in, values come out. A shell moves them
 # between the world and the pure modules. Tests of pure modules need no network, no clock and no luck.
 SHELLS = {
+    "signalling.admin",
     "signalling.app",
     "signalling.certificates",
     "signalling.cli",

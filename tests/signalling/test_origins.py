@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from signalling.origins import allowed, clean_host, is_loopback_host, same_origin, websocket_url
+from signalling.origins import allowed, clean_host, is_loopback_host, is_loopback_name, same_origin, websocket_url
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,15 @@ def test_a_clean_host_is_safe_in_a_header(text: str) -> None:
 )
 def test_a_client_is_told_the_url_it_came_by(host: str, origin: str | None, scheme: str, url: str) -> None:
     assert websocket_url(host, origin, scheme) == url
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9090", "127.0.0.1:1", "127.0.0.7", "[::1]:9090", "[::1]"])
+def test_this_machine_has_these_names(host: str) -> None:
+    assert is_loopback_name(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "example.org", "localhost.example.org:9090", "192.0.2.1", "127.0.0.1.example", "a b"]
+)
+def test_others_have_not(host: str) -> None:
+    assert not is_loopback_name(host)

@@ -1,0 +1,85 @@
+"""What an operator is told about the rooms of this instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state.model import Participant, RoomName
+
+from . import waiting
+from .conference import Conference, Refused
+
+Told = dict[str, Any]
+
+
+def rooms(conference: Conference, after: str, limit: int) -> Told:
+    """At most `limit` rooms in the order of their names, beginning behind `after`; `next` is where to go on."""
+    names = sorted(name for name in conference.rooms.names() if name > after)
+    page = names[:limit]
+    return {
+        "rooms": [_summary(conference, name) for name in page],
+        "next": page[-1] if len(names) > limit else None,
+    }
+
+
+def room(conference: Conference, name: RoomName) -> Told:
+    """All about one room. Raises Refused: `unknown_room` if nobody is in it, waits for it or is banned from it."""
+    waiters = waiting.of_room(conference, name)
+    banned = conference.doors.banned(name)
+    if name not in conference.rooms and not waiters and not banned:
+        raise Refused("unknown_room", "There is no such room on this instance.")
+    return _settings(conference, name) | {
+        "name": name,
+        "participants": [_participant(conference, member) for member in conference.rooms.room(name).participants],
+        "waiting": [
+            {
+                "id": one.id,
+                "identity": one.claims.identity,
+                "name": one.claims.name,
+                "until": _wall(conference, one.deadline),
+            }
+            for one in waiters
+        ],
+        "banned": list(banned),
+    }
+
+
+def _summary(conference: Conference, name: RoomName) -> Told:
+    members = conference.rooms.room(name).participants
+    return _settings(conference, name) | {
+        "name": name,
+        "participants": len(members),
+        "tracks": sum(len(member.tracks) for member in members),
+        "waiting": len(waiting.of_room(conference, name)) if conference.waiting else 0,
+    }
+
+
+def _settings(conference: Conference, name: RoomName) -> Told:
+    settings = conference.doors.settings(name)
+    return {"locked": settings.locked, "waiting_room": settings.waiting_room}
+
+
+def _participant(conference: Conference, member: Participant) -> Told:
+    session = conference.sessions[member.id]
+    grant = session.grant
+    return {
+        "id": member.id,
+        "identity": member.identity,
+        "name": member.name,
+        "connected": session.socket is not None,
+        "media": session.peer_state,
+        "permissions": {
+            "publish": sorted(grant.publish),
+            "subscribe": grant.subscribe,
+            "chat": grant.chat,
+            "admin": grant.admin,
+        },
+        "tracks": [
+            {"id": track.id, "kind": track.kind, "source": track.source, "muted": track.muted}
+            for track in member.tracks.values()
+        ],
+    }
+
+
+def _wall(conference: Conference, moment: float) -> float:
+    return round(conference.at.wall + moment - conference.at.now, 3)
