@@ -1,9 +1,11 @@
-"""Whatever a member encrypts (RTP, RTX, RTCP) raises nothing, fills no table and makes the server send little."""
+"""Whatever a member encrypts (RTP, RTX, RED, RTCP) raises nothing, fills no table and makes the server send little."""
 
 from __future__ import annotations
 
+from sfu.codecs import OPUS
+from sfu.outbound import PayloadTypes
 from sfu.srtp import Keys, Session
-from tests.sfu.media import GCM
+from tests.sfu.media import GCM, Receiver
 from tests.sfu.test_hostile import OURS, THEIRS, Connected
 
 from .harness import unpacked
@@ -26,6 +28,10 @@ def run(data: bytes) -> None:
     connected.fill_slot(50)
     peer = connected.peer
     peer.transport.srtp = _Open(Keys(GCM, OURS, THEIRS))
+    peer.published["a"].red_formats = {63: 111}
+    others = [Receiver(6000), Receiver(7000), Receiver(8000, codecs={OPUS: PayloadTypes(109, None, 101)})]
+    for track, other in zip((connected.camera, connected.microphone, connected.microphone), others, strict=True):
+        track.attach(other.stream, connected.now)
     for datagram in unpacked(data):
         if len(datagram) >= 2:
             connected.now += 0.010
@@ -38,3 +44,5 @@ def run(data: bytes) -> None:
     assert len(peer.transport.queue) <= MOST_SENT
     assert all(len(datagram) <= 1500 for datagram in peer.transport.queue)
     assert len(peer._sources) <= 256
+    for other in others:
+        assert len(other.packets()) <= len(data)  # they decrypt, and are RTP

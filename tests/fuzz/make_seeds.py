@@ -23,6 +23,7 @@ RTP = {
     "two_byte_extension": b"\x90\x60\0\1\0\0\0\2\0\0\0\1\x10\0\0\2\1\0\2\3abc\0payload",
     "csrc_and_padding": b"\xa2\xe0\0\1\0\0\0\2\0\0\0\1" + bytes(8) + b"payload\0\0\3",
     "rtx": rtp.pack(video(6)._replace(ssrc=2, payload_type=97, payload=b"\0\5\x10\0picture")),
+    "redundant": rtp.pack(audio(9)._replace(ssrc=3, payload_type=63, payload=b"\xef\x0f\x00\x05\x6folderprimary")),
     "probe": rtp.pack(video(7)._replace(ssrc=2, payload_type=97, payload=b"")),
 }
 RTCP = {
