@@ -39,6 +39,7 @@ async function enter(wanted) {
     call.close();
     showLeft(reason);
   });
+  room.addEventListener('waiting', () => lobby.waiting());
   call.local.publishOpened();
   try {
     await room.connect();
@@ -57,11 +58,13 @@ async function enter(wanted) {
   history.replaceState(history.state, '', `?${query}`);
 }
 
+const TITLES = { left: 'You left the call', removed: 'You were removed', banned: 'You were removed' };
+
 function showLeft({ code, message }) {
   for (const which of ['camera', 'microphone']) devices.close(which);
   const own = code === 'left';
   document.title = 'AuraLink';
-  $('left-title').textContent = own ? 'You left the call' : 'The call is over for you';
+  $('left-title').textContent = TITLES[code] ?? 'The call is over for you';
   $('left-text').textContent = own ? 'Nobody sees or hears you any more.' : message;
   $('left').hidden = false;
   $('left-title').focus();

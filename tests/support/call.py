@@ -25,9 +25,9 @@ def new_room() -> str:
     return f"room-{next(_rooms)}"
 
 
-async def access_token(server: RunningServer, room: str, identity: str) -> str:
-    """A token from a server in dev mode."""
-    wish = json.dumps({"room": room, "name": identity.title(), "identity": identity}).encode()
+async def access_token(server: RunningServer, room: str, identity: str, **claims: bool) -> str:
+    """A token from a server in dev mode; `claims` are `admin` and `wait`."""
+    wish = json.dumps({"room": room, "name": identity.title(), "identity": identity, **claims}).encode()
     answer = await server.request("/api/dev/token", "POST", wish, {"Content-Type": "application/json"})
     assert answer.status == 200, answer.body
     return str(json.loads(answer.body)["token"])

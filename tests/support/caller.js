@@ -9,6 +9,7 @@ window.caller ??= (() => {
     'track-unpublished', 'track-subscribed', 'track-unsubscribed', 'muted', 'unmuted', 'chat', 'notice', 'media-state',
     'publish-failed', 'error', 'migrated', 'migration-failed', 'track-replaced',
   ];
+  const MODERATION = ['waiting', 'muted-by', 'permissions-changed', 'room-updated', 'participant-waiting', 'waiting-ended'];
   const events = [];
   const playing = new Map(); // track → {identity, source, element}
   const published = new Map(); // source → Publication
@@ -23,6 +24,8 @@ window.caller ??= (() => {
       identity: detail.participant?.identity,
       source: detail.track?.source ?? detail.publication?.source,
       text: detail.text,
+      waiter: detail.waiter,
+      by: detail.by?.identity,
       message: detail.message ?? detail.error?.message,
       ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to'].map((key) => [key, detail[key]])),
     });
@@ -96,7 +99,7 @@ window.caller ??= (() => {
       const { Room } = await import('/auralink.js');
       began = performance.now();
       room = new Room(options);
-      for (const type of TOLD) room.addEventListener(type, ({ detail }) => told(type, detail));
+      for (const type of [...TOLD, ...MODERATION]) room.addEventListener(type, ({ detail }) => told(type, detail));
       room.addEventListener('track-subscribed', ({ detail }) => play(detail));
       room.addEventListener('track-unsubscribed', ({ detail }) => stop(detail));
       for (const source of captured.keys()) {

@@ -27,6 +27,19 @@ export function peek(token) {
 
 const text = (value) => (typeof value === 'string' ? value : '');
 
+// Who makes a room moderates it; who follows a link to one does not. A reload changes nothing about that.
+const invitedTo = new URLSearchParams(location.search).get('room');
+
+function moderates(room) {
+  const key = `auralink.moderates.${room}`;
+  try {
+    if (room !== invitedTo) sessionStorage.setItem(key, '1');
+    return sessionStorage.getItem(key) === '1';
+  } catch {
+    return room !== invitedTo; // a private window keeps nothing
+  }
+}
+
 let kept = { key: '', token: '' };
 
 /**
@@ -54,7 +67,7 @@ async function fetchToken(room, name) {
     response = await fetch('api/dev/token', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ room, name }),
+      body: JSON.stringify({ room, name, admin: moderates(room) }),
     });
   } catch (cause) {
     throw new AuraLinkError('unreachable', 'The server cannot be reached. Is it running, and are you online?', { cause });

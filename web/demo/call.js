@@ -4,6 +4,7 @@ import { Chat } from './chat.js';
 import { ConnectionIndicator } from './connection.js';
 import { $ } from './dom.js';
 import { LocalMedia } from './local.js';
+import { ModerationTools } from './moderation.js';
 import { endAllNotices, endNotice, notice, toast } from './notices.js';
 import { Panel } from './panel.js';
 import { showPeople } from './people.js';
@@ -22,6 +23,7 @@ export class Call {
   #chat;
   #panel;
   #connection;
+  #moderation;
   #endShortcuts;
   #me = null;
   #rosterDue = false;
@@ -41,6 +43,7 @@ export class Call {
     this.#chat = new Chat(room);
     this.#panel = new Panel((page) => page === 'chat' && this.#chat.read());
     this.#connection = new ConnectionIndicator(room);
+    this.#moderation = new ModerationTools(room);
     this.#sounds.speaker = devices.chosen.speaker;
     devices.addEventListener('change', this.#onSpeaker);
     $('leave').onclick = () => room.leave();
@@ -73,6 +76,7 @@ export class Call {
     this.#devices.removeEventListener('change', this.#onSpeaker);
     this.local.close();
     this.#connection.close();
+    this.#moderation.close();
     this.#panel.close();
     this.#sounds.clear();
     this.#tiles.close();
@@ -112,9 +116,10 @@ export class Call {
       if (this.#room.state === 'connected') toast(`${participant.name} joined.`);
       this.#changed();
     });
-    on('participant-left', ({ participant }) => {
+    on('participant-left', ({ participant, reason }) => {
       this.#tiles.remove(participant);
-      if (this.#room.state === 'connected') toast(`${participant.name} left.`);
+      const sentOut = reason === 'removed' || reason === 'banned';
+      if (this.#room.state === 'connected') toast(`${participant.name} ${sentOut ? 'was removed' : 'left'}.`);
       this.#changed();
     });
     on('track-subscribed', ({ participant, track, mediaStream }) => {
@@ -140,6 +145,14 @@ export class Call {
     on('chat', (said) => this.#chat.add(said, this.#panel.page === 'chat'));
     on('notice', ({ code, level, message }) => notice(code, level, message));
     on('publish-failed', ({ publication }) => this.local.lost(publication));
+    on('permissions-changed', ({ permissions }) => {
+      $('chat-input').disabled = $('chat-send').disabled = !permissions.chat;
+      this.#showOwn('camera');
+      this.#showOwn('screen');
+      this.local.refresh();
+      this.#changed();
+    });
+    on('muted-by', ({ publication }) => this.#showOwn(publication.source));
     on('error', ({ error }) => toast(error.message));
   }
 
@@ -175,7 +188,7 @@ export class Call {
       showPeople(this.#room, (id) => {
         this.#panel.open('chat');
         this.#chat.writeTo(id);
-      });
+      }, (participant) => this.#moderation.menu(participant));
       this.#chat.refreshRecipients();
     });
   }

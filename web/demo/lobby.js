@@ -106,6 +106,11 @@ export class Lobby {
     $('join').textContent = 'Joining…';
   }
 
+  /** A moderator has to let us in. */
+  waiting() {
+    $('join').textContent = 'Waiting to be let in…';
+  }
+
   async #toggle(which) {
     if (this.#devices.tracks[which]) {
       this.#wanted[which] = false;

@@ -5,15 +5,16 @@ import { $, avatar, h, icon } from './dom.js';
 /**
  * @param {import('../auralink.js').Room} room
  * @param {(id: string) => void} writeTo  starts a private message
+ * @param {(participant: import('../auralink.js').Participant) => Node | null} menu  what else may be done
  */
-export function showPeople(room, writeTo) {
+export function showPeople(room, writeTo, menu) {
   const everybody = [room.me, ...room.participants.sort((a, b) => a.name.localeCompare(b.name))].filter(Boolean);
-  $('people-list').replaceChildren(...everybody.map((participant) => row(participant, writeTo)));
+  $('people-list').replaceChildren(...everybody.map((participant) => row(participant, writeTo, menu(participant))));
   $('people-count').textContent = $('people-count-tab').textContent = String(everybody.length);
   $('people').setAttribute('aria-label', `People, ${everybody.length} here`);
 }
 
-function row(participant, writeTo) {
+function row(participant, writeTo, menu) {
   const { name, identity, isLocal } = participant;
   const marks = h('span', { class: 'marks' }, mark(participant, 'microphone', 'mic'), mark(participant, 'camera', 'camera'));
   if (participant.trackFrom('screen')) marks.prepend(icon('screen', 'shares the screen'));
@@ -22,6 +23,7 @@ function row(participant, writeTo) {
     const label = `Write to ${name} privately`;
     item.append(h('button', { type: 'button', class: 'plain', 'aria-label': label, title: label, onclick: () => writeTo(participant.id) }, icon('chat')));
   }
+  if (menu) item.append(menu);
   return item;
 }
 

@@ -15,6 +15,8 @@ export class Leg {
 export class Publication {
   /** The room's name for it, null until an answer has given one. @type {string | null} */
   id = null;
+  /** We muted or unmuted it, and the server has not confirmed that. */
+  untold = false;
 
   constructor(track, { source, stream, muted = false, maxBitrate, codec, red, dtx }) {
     Object.assign(this, { track, source, stream, muted, maxBitrate, codec, red, dtx });

@@ -3,6 +3,7 @@
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { Media } from './media.js';
 import { Move } from './move.js';
+import { ModeratedRoom } from './moderation.js';
 import { Publication } from './publication.js';
 import { Roster } from './roster.js';
 import { Signal, socketUrl } from './signal.js';
@@ -53,10 +54,15 @@ const MOST_REMEMBERED_CHAT = 256; // ids, to tell a repeated message after a res
  * | `chat` | `id`, `sender`, `name`, `text`, `at` (a Date), `to` (a participant id or null), `own` |
  * | `notice` | `code`, `level` (`info` or `warning`), `message` |
  * | `media-state` | `state`: `connecting`, `connected`, `disconnected` or `failed` |
+ * | `waiting` | –; `connect()` goes on when a moderator lets us in, and rejects when not (`denied`) |
+ * | `muted-by` | `publication`, `by`: the participant who muted us, or null for somebody outside |
+ * | `permissions-changed` | `permissions`, `by`. What may not be published any more has ended |
+ * | `room-updated` | `locked`, `waitingRoom` |
+ * | `participant-waiting`, `waiting-ended` | `waiter`; also the `reason`. For moderators |
  * | `publish-failed` | `publication`, `error`: the server refused a track when it was offered again |
  * | `error` | `error`: an AuraLinkError that no call of a method could report |
  */
-export class Room extends EventTarget {
+export class Room extends ModeratedRoom {
   #signal;
   #media;
   #roster = new Roster((type, detail) => this.#emit(type, detail));
@@ -78,14 +84,14 @@ export class Room extends EventTarget {
 
   /** What the server said of this room. @type {string} */
   name = '';
-  /** What the token allows. @type {{publish: string[], subscribe: boolean, chat: boolean, admin: boolean} | null} */
+  /** What we may do. @type {{publish: string[], subscribe: boolean, chat: boolean, admin: boolean} | null} */
   permissions = null;
-  /** `idle`, `connecting`, `connected`, `reconnecting` or `disconnected`. */
+  /** `idle`, `connecting`, `waiting` (to be let in), `connected`, `reconnecting` or `disconnected`. */
   state = 'idle';
 
   /** @param {RoomOptions} options */
   constructor({ url, token, getToken, subscribe = 'auto', rtcConfiguration, timing } = {}) {
-    super();
+    super((message) => this.#signal.request(message));
     const address = socketUrl(url || '/', globalThis.location?.href);
     if (!address) throw new AuraLinkError('bad_url', `${url} is not an address of a server.`);
     if (!token && !getToken) throw new AuraLinkError('no_token', 'Joining needs `token` or `getToken`.');
@@ -192,10 +198,12 @@ export class Room extends EventTarget {
 
   async #setMuted(publication, muted) {
     publication.muted = muted;
+    publication.untold = true;
     publication.track.enabled = !muted;
     if (!publication.id) return; // the offer under way says it, or the reconciliation after its answer
     this.#roster.muted(publication.id, muted);
-    await this.#ask({ type: muted ? 'mute' : 'unmute', track: publication.id });
+    const told = await this.#ask({ type: muted ? 'mute' : 'unmute', track: publication.id });
+    if (told && publication.muted === muted) publication.untold = false;
   }
 
   // ------------------------------------------------------------------------------------------ receiving
@@ -283,6 +291,7 @@ export class Room extends EventTarget {
     this.#everConnected = true;
     this.name = message.room.name;
     this.permissions = message.permissions;
+    this.settle(message.room);
     if (rejoined) this.#media.reset(); // the new session knows nothing of the old connection
     this.#media.iceServers = message.ice_servers;
     this.#roster.replace(message.room, message.participant);
@@ -299,7 +308,15 @@ export class Room extends EventTarget {
   }
 
   #received(message) {
+    if (this.moderated(message)) return;
     switch (message.type) {
+      case 'waiting':
+        this.state = 'waiting';
+        this.#emit('waiting', {});
+        break;
+      case 'permissions_changed':
+        this.#permitted(message);
+        break;
       case 'renegotiate':
         this.#media.receive(message, { anyway: true }).catch((error) => this.#emit('error', { error }));
         break;
@@ -366,7 +383,8 @@ export class Room extends EventTarget {
     const was = this.state;
     this.state = 'disconnected';
     this.#media.close();
-    if (was !== 'connecting') this.#emit('disconnected', { code: error.code, message: error.message });
+    const refused = !this.#everConnected && ['connecting', 'waiting'].includes(was); // `connect()` rejects
+    if (!refused) this.#emit('disconnected', { code: error.code, message: error.message });
   }
 
   // ------------------------------------------------------------------------------------------ keeping in step
@@ -423,7 +441,14 @@ export class Room extends EventTarget {
   #reconcile() {
     for (const publication of this.#media.publications) {
       const known = this.#roster.track(publication.id);
+      if (known?.muted === publication.muted) publication.untold = false;
       if (!known || known.muted === publication.muted) continue;
+      if (known.muted && !publication.untold) {
+        // Not our doing: a moderator muted us while we were away.
+        this.#silence(publication);
+        this.#emit('muted-by', { publication, by: null });
+        continue;
+      }
       this.#setMuted(publication, publication.muted).catch((error) => this.#emit('error', { error }));
     }
   }
@@ -520,14 +545,31 @@ export class Room extends EventTarget {
     media.close();
   }
 
-  #mutedByServer({ track: id, muted }) {
-    this.#roster.muted(id, muted);
+  #mutedByServer({ track: id, muted, by }) {
     const own = this.publications.find((publication) => publication.id === id);
     // A moderator may mute us; nobody else may unmute us.
-    if (own && muted && !own.muted) {
-      own.muted = true;
-      own.track.enabled = false;
+    const silenced = own && muted && !own.muted;
+    if (silenced) this.#silence(own);
+    this.#roster.muted(id, muted);
+    if (silenced) this.#emit('muted-by', { publication: own, by: this.participant(by) ?? null });
+  }
+
+  #silence(publication) {
+    publication.muted = true;
+    publication.untold = false;
+    publication.track.enabled = false;
+  }
+
+  #permitted({ permissions, by }) {
+    this.permissions = permissions;
+    if (!permissions.admin) this.demoted();
+    for (const publication of this.publications) {
+      if (permissions.publish.includes(publication.source)) continue;
+      this.unpublish(publication).catch((error) => this.#emit('error', { error }));
+      const error = new AuraLinkError('permission_denied', `You may not publish your ${publication.source} any more.`);
+      this.#emit('publish-failed', { publication, error });
     }
+    this.#emit('permissions-changed', { permissions, by: this.participant(by) ?? null });
   }
 
   #said({ id, sender, name, text, at, to = null }) {
@@ -541,8 +583,10 @@ export class Room extends EventTarget {
   async #ask(message) {
     try {
       await this.#signal.request(message);
+      return true;
     } catch (error) {
       if (error.code !== CONNECTION_LOST) throw error;
+      return false;
     }
   }
 

@@ -15,6 +15,9 @@ export const DEFAULT_TIMING = {
   firstConnectTimeout: 20, // the first connection gives up after this; later ones never do
 };
 
+/** Refusals by a person, which trying again does not change. */
+const FINAL = new Set(['removed', 'banned', 'denied']);
+
 /** Refusals of a join that may be over a moment later, even if the server names no time. */
 const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections', 'too_many_rooms', 'join_timeout']);
 const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
@@ -31,7 +34,7 @@ export class Signal extends EventTarget {
   #subscribe;
   #timing;
   #socket = null;
-  #state = 'idle'; // idle, opening, open, waiting, ended
+  #state = 'idle'; // idle, opening, knocking (a moderator must let us in), open, waiting, ended
   #attempt = 0;
   #refusals = 0;
   #refusal = null; // why the last join was refused
@@ -78,7 +81,7 @@ export class Signal extends EventTarget {
 
   /** Send without expecting a reply. Returns whether there was a socket to send on. */
   send(message) {
-    if (!this.isOpen) return false;
+    if (!this.isOpen && this.#state !== 'knocking') return false;
     this.#socket.send(JSON.stringify(message));
     return true;
   }
@@ -90,7 +93,7 @@ export class Signal extends EventTarget {
   request(message) {
     const lost = new AuraLinkError(CONNECTION_LOST, 'The connection to the server is interrupted.');
     const request = `r${this.#nextRequest++}`;
-    if (!this.send({ ...message, request })) return Promise.reject(lost);
+    if (!this.isOpen || !this.send({ ...message, request })) return Promise.reject(lost);
     const pending = deferred();
     const timer = setTimeout(() => {
       if (this.#requests.delete(request)) {
@@ -166,8 +169,17 @@ export class Signal extends EventTarget {
   }
 
   #greet(message, resuming) {
-    if (message.type === 'welcome') {
+    clearTimeout(this.#timers.pong);
+    this.#timers.pong = 0;
+    if (message.type === 'waiting') {
       clearTimeout(this.#timers.open);
+      this.#state = 'knocking';
+      this.#startedAt = Infinity; // from here on it takes as long as it takes
+      this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
+      this.#emit('message', message);
+    } else if (message.type === 'welcome') {
+      clearTimeout(this.#timers.open);
+      clearInterval(this.#timers.ping);
       this.#state = 'open';
       this.#wasOpen = true;
       this.#attempt = this.#refusals = 0;
@@ -196,7 +208,7 @@ export class Signal extends EventTarget {
     this.#refusals += 1;
     const passing = error.retryAfter !== undefined || PASSING.has(error.code);
     const hopeless = this.#wasOpen ? !passing && this.#refusals >= MOST_REFUSALS : !(error.retryAfter <= SHORT_WAIT);
-    if (hopeless) return this.#end(error);
+    if (hopeless || FINAL.has(error.code)) return this.#end(error);
     this.#retry(error.retryAfter);
   }
 
