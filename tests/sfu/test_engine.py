@@ -155,9 +155,7 @@ async def test_a_closed_peer_is_in_no_table_any_more(media: Engine) -> None:
     await media.close_peer(BOB)
     assert not any((media._board.members, media._board.tracks, media._demux._ufrags))
     assert not any(media._demux._routes.values())
-    await asyncio.sleep(0.03)  # a tick
-    assert not media._dirty
-    assert len(media._tasks._tasks) == 1
+    await eventually(lambda: not media._dirty and len(media._tasks._tasks) == 1, every=0.005)
     for client in (ann, bob):
         await client.transport.close()
 
