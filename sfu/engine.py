@@ -351,6 +351,7 @@ class Engine:
             peer.repair(now)
             peer.transport.repeat_checks(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
+            self._board.follow_moves(now)
             for peer in peers:
                 peer.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:

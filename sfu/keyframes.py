@@ -26,6 +26,10 @@ class KeyframeRequests:
         """Whether to ask the source now, because a keyframe is wanted and the last request is long enough ago."""
         return self._wanted and self._ask(now, MIN_INTERVAL if self._answered else RETRY_INTERVAL)
 
+    def was_lost(self) -> None:
+        """The last request did not reach the source: the next one need not keep its distance."""
+        self._sent_at = float("-inf")
+
     def arrived(self) -> None:
         """A keyframe begins; everybody's wish is fulfilled."""
         self._wanted = False

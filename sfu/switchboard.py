@@ -33,6 +33,7 @@ class Member:
     layout: Mapping[str, TrackId | None] = field(default_factory=dict)
     asked: tuple[int, int] = (0, 0)
     paused: bool = False
+    address: object = None  # where media went to at the last look
 
 
 class Switchboard:
@@ -162,6 +163,20 @@ class Switchboard:
                 self._start(member, seated, stream, now)
         for published in peer.published.values():
             published.track.retry_keyframe(now)
+
+    def follow_moves(self, now: float) -> None:
+        """What was on its way to and from an address of before is lost, and more than repair is for: begin anew."""
+        for member in self.members.values():
+            peer = member.peer
+            before, member.address = member.address, peer.transport.address if peer is not None else None
+            if peer is None or before is None or member.address == before:
+                continue
+            for published in peer.published.values():
+                published.track.keyframes.was_lost()
+                published.track.want_keyframe(now)
+            for stream in peer.streams.values():
+                if stream.track is not None:
+                    stream.track.want_keyframe(now)
 
     def paused(self, member: Member) -> None:
         """Nothing may be sent to the member now: encrypt nothing for it, until `connected` starts its slots again.

@@ -8,6 +8,7 @@ from sfu.outbound import PayloadTypes
 from sfu.published import Published
 from sfu.srtp import Keys, Session
 from sfu.switchboard import Member, Switchboard
+from sfu.transport import Path
 
 from .media import GCM, VP9, Receiver, track_of, video
 from .test_negotiation import peer_of
@@ -57,6 +58,28 @@ def test_a_wish_is_seated_attached_and_told() -> None:
     assert list(room.board.tracks[track][1].track._waiting) == list(bob.peer.slots.values())  # type: ignore[union-attr]
     room.want(bob, track)
     assert room.told() == []
+
+
+def test_who_moves_to_another_address_begins_anew_with_keyframes_both_ways() -> None:
+    room = Room()
+    ann, bob = room.member("ann"), room.member("bob", slots=1)
+    cat = room.member("cat")
+    mine, yours = room.publish(bob, "mine"), room.publish(ann, "yours")
+    room.publish(cat, "other")
+    room.want(bob, yours)
+    asked: list[str] = []
+    for name, track in ((track, published.track) for track, (_, published) in room.board.tracks.items()):
+        track.ssrc = 7
+        track.keyframes.arrived()
+        track.ask_keyframe = lambda name=name: asked.append(name)  # type: ignore[misc]
+    source = room.board.tracks[yours][1].track
+    source.attach(bob.peer.slots["0"], 1000.0)  # type: ignore[union-attr]
+    asked.clear()
+    for port in (1, 1, 2, 2):
+        assert bob.peer is not None
+        bob.peer.transport._path = Path(None, ("192.0.2.1", port))  # type: ignore[arg-type]
+        room.board.follow_moves(2000.0)
+    assert sorted(asked) == sorted([mine, yours])
 
 
 def test_a_track_that_cannot_be_played_leaves_its_seat_to_the_next_in_line() -> None:

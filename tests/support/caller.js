@@ -65,20 +65,22 @@ window.caller ??= (() => {
 
   const gaps = new Map(); // identity → {last, longest, shown}
 
-  // Look every 20 ms whether another picture of somebody's camera was decoded, whatever connection and element brought it.
+  // Look every 50 ms whether another picture of somebody's camera was decoded, whatever connection brings it.
   function countGaps(identity) {
     const gap = { last: performance.now(), longest: 0, shown: null };
     gaps.set(identity, gap);
-    setInterval(() => {
-      const { element } = [...playing.values()].find((one) => one.identity === identity && one.source === 'camera') ?? {};
-      const shown = element ? `${element.srcObject?.getVideoTracks()[0]?.id} ${element.getVideoPlaybackQuality().totalVideoFrames}` : null;
+    setInterval(async () => {
+      const [track] = [...playing].find(([, one]) => one.identity === identity && one.source === 'camera') ?? [];
+      const stats = [...((await room.getStats()) ?? new Map()).values()];
+      const frames = stats.find(({ type, mid }) => type === 'inbound-rtp' && mid === track?.mid)?.framesDecoded;
       const now = performance.now();
-      if (shown && shown !== gap.shown && element.getVideoPlaybackQuality().totalVideoFrames) {
+      const shown = `${track?.id} ${frames}`;
+      if (frames && shown !== gap.shown) {
         gap.shown = shown;
+        gap.longest = Math.max(gap.longest, now - gap.last);
         gap.last = now;
       }
-      gap.longest = Math.max(gap.longest, now - gap.last);
-    }, 20);
+    }, 50);
   }
 
   return {

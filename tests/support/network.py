@@ -11,7 +11,7 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -38,11 +38,26 @@ class Network:
 
     def connect_now(self, host: str, port: int) -> socket.socket:
         """What `connect` does, blocking for at most five seconds."""
+        return self._inside(lambda: socket.create_connection((host, port), timeout=5))
+
+    def datagram_socket(self) -> socket.socket:
+        """An unbound UDP socket of this network, usable from everywhere. Raises OSError."""
+        return self._inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
+
+    def _inside(self, make: Callable[[], socket.socket]) -> socket.socket:
         if self.namespace is None:
-            return socket.create_connection((host, port), timeout=5)
+            return make()
         result: list[socket.socket | OSError] = []
+
+        def work() -> None:
+            try:
+                _enter(f"/run/netns/{self.namespace}")
+                result.append(make())
+            except OSError as error:
+                result.append(error)
+
         # Entering a namespace changes a thread for good, so a thread of its own does it.
-        thread = Thread(target=lambda: result.append(_connect_inside(f"/run/netns/{self.namespace}", host, port)))
+        thread = Thread(target=work)
         thread.start()
         thread.join()
         if isinstance(result[0], OSError):
@@ -50,18 +65,15 @@ class Network:
         return result[0]
 
 
-def _connect_inside(namespace: str, host: str, port: int) -> socket.socket | OSError:
+def _enter(namespace: str) -> None:
+    """Move this thread into a namespace, for good. Raises OSError."""
+    descriptor = os.open(namespace, os.O_RDONLY)
     try:
-        descriptor = os.open(namespace, os.O_RDONLY)
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.setns(descriptor, CLONE_NEWNET) != 0:
-                return OSError(ctypes.get_errno(), f"cannot enter {namespace}")
-        finally:
-            os.close(descriptor)
-        return socket.create_connection((host, port), timeout=5)
-    except OSError as error:
-        return error
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(descriptor, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+    finally:
+        os.close(descriptor)
 
 
 HOST = Network()
@@ -93,6 +105,31 @@ def private_network(address: str = "10.199.0.1") -> Iterator[Network]:
         yield Network(name, address)
     finally:
         _ip("netns", "delete", name)
+
+
+@contextmanager
+def neighbour(server: Network, there: str = "10.198.0.1", here: str = "10.198.0.2") -> Iterator[Network]:
+    """A second namespace, at address `here`, joined by a cable to the namespace `server`, which is `there` on it."""
+    assert server.namespace, "only a namespace can have a neighbour"
+    name = f"{server.namespace}-{next(_numbers)}"
+    _ip("netns", "add", name)
+    try:
+        _ip("-n", server.namespace, *f"link add cable type veth peer name cable netns {name}".split())
+        for namespace, address in ((server.namespace, there), (name, here)):
+            for arguments in ("link set lo up", "link set cable up", f"address add {address}/24 dev cable"):
+                _ip("-n", namespace, *arguments.split())
+        _ip("-n", name, *f"route add default via {there}".split())
+        yield Network(name, here)
+    finally:
+        _ip("netns", "delete", name)
+
+
+def replace_address(network: Network, old: str, new: str, gateway: str = "10.198.0.1") -> None:
+    """Take a neighbour's address away and give it another one, as a network does that one has walked into."""
+    assert network.namespace
+    _ip("-n", network.namespace, *f"address del {old}/24 dev cable".split())
+    _ip("-n", network.namespace, *f"address add {new}/24 dev cable".split())
+    _ip("-n", network.namespace, *f"route replace default via {gateway}".split())
 
 
 def own_address() -> str | None:

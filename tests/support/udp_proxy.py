@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from .network import HOST, Network
+
 Address = tuple[str, int]
 
 
@@ -27,7 +29,8 @@ class Conditions:
 class UdpProxy:
     """Forwards datagrams both ways between its own `address` and `server`, under `up` and `down` conditions."""
 
-    def __init__(self, server: Address, up: Conditions, down: Conditions, seed: int) -> None:
+    def __init__(self, server: Address, up: Conditions, down: Conditions, seed: int, network: Network) -> None:
+        self._network = network
         self.server = server
         self.up = up
         self.down = down
@@ -63,8 +66,10 @@ class UdpProxy:
             self._openings.create_task(self._open(client))
 
     async def _open(self, client: Address) -> None:
+        back = self._network.datagram_socket()
+        back.connect(self.server)
         transport, _ = await self._loop.create_datagram_endpoint(
-            lambda: _Receiver(lambda data, _: self._from_server(data, client)), remote_addr=self.server
+            lambda: _Receiver(lambda data, _: self._from_server(data, client)), sock=back
         )
         self._back[client] = transport
         for data in self._opening.pop(client):
@@ -111,10 +116,13 @@ async def udp_proxy(
     *,
     host: str = "127.0.0.1",
     seed: int = 1,
+    network: Network = HOST,
 ) -> AsyncIterator[UdpProxy]:
     """A proxy in front of `server` for as long as the block lasts; the same `seed` loses the same packets."""
-    proxy = UdpProxy(server, up or Conditions(), down or Conditions(), seed)
-    front, _ = await proxy._loop.create_datagram_endpoint(lambda: _Receiver(proxy._from_client), local_addr=(host, 0))
+    proxy = UdpProxy(server, up or Conditions(), down or Conditions(), seed, network)
+    own = network.datagram_socket()
+    own.bind((host, 0))
+    front, _ = await proxy._loop.create_datagram_endpoint(lambda: _Receiver(proxy._from_client), sock=own)
     proxy._front = front
     try:
         async with proxy._openings:

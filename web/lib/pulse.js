@@ -1,9 +1,9 @@
 /** Feels whether media still arrives: a changed network is suspected long before the browser gives up on it. */
 
 /** All in seconds. */
-const LOOK = 0.5;
-const CLOSER_LOOK = 0.2; // while nothing arrives
-const SILENCE = 0.8; // of what used to arrive at every look: no loss and no pause for breath is that long
+const LOOK = 0.4;
+const CLOSER_LOOK = 0.1; // while nothing arrives
+const SILENCE = 0.6; // of what used to arrive at every look: no loss and no pause for breath is that long
 const STEADY = 3; // looks in a row at which something arrived
 
 export class Pulse {

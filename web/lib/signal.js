@@ -21,7 +21,7 @@ const FINAL = new Set(['removed', 'banned', 'denied']);
 /** Refusals of a join that may be over a moment later, even if the server names no time. */
 const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections', 'too_many_rooms', 'join_timeout']);
 const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
-const SUSPICION = 0.7; // seconds that a socket has for an answer when the network seems to have changed
+const SUSPICION = 0.5; // seconds that a socket has for an answer when the network seems to have changed
 const SHORT_WAIT = 5; // seconds that a first join waits by itself when the server asks for it
 
 /**
@@ -106,7 +106,7 @@ export class Signal extends EventTarget {
 
   /** The network may have changed: a socket that does not answer at once is given up, and a delay is not sat out. */
   suspect() {
-    this.#nudge(SUSPICION);
+    this.#nudge(SUSPICION, true);
   }
 
   /** End for good, after a `leave` if there is a session. @param {'left' | 'migrated'} [reason] */
@@ -236,11 +236,14 @@ export class Signal extends EventTarget {
     }
   }
 
-  #ping(patience) {
+  #ping(patience, atOnce = false) {
     this.send({ type: 'ping' });
     if (this.#timers.pong) return;
     const socket = this.#socket;
-    this.#timers.pong = setTimeout(() => this.#lost(socket), patience * 1000);
+    this.#timers.pong = setTimeout(() => {
+      this.#lost(socket);
+      if (atOnce) this.#nudge(patience);
+    }, patience * 1000);
   }
 
   // ------------------------------------------------------------------------------------------ losing and ending
@@ -272,14 +275,14 @@ export class Signal extends EventTarget {
   }
 
   /** The network or the person is back: do not sit out a delay, and do not trust an old socket for long. */
-  #nudge(patience) {
+  #nudge(patience, atOnce = false) {
     if (this.#state === 'waiting') {
       clearTimeout(this.#timers.retry);
       this.#dial();
     } else if (this.#state === 'open') {
       clearTimeout(this.#timers.pong);
       this.#timers.pong = 0;
-      this.#ping(Math.min(patience, this.#timing.pongTimeout));
+      this.#ping(Math.min(patience, this.#timing.pongTimeout), atOnce);
     }
   }
 
