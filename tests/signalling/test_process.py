@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from signalling import messages as m
+from signalling.config import load
+from signalling.tokens import SOURCES, AdminTokens, Grant, Tokens
 from tests.support.server import RunningServer, running_server
 
 
@@ -76,3 +79,37 @@ async def test_a_port_that_is_taken_ends_the_start_with_one_sentence() -> None:
             assert (code, said.count("\n")) == (2, 1), said
             assert said.startswith("auralink: ")
             assert "in use" in said
+
+
+async def test_at_debug_level_no_token_is_logged_however_it_came() -> None:
+    keys, admin_keys = f"a:{secrets.token_hex(16)}", f"op:{secrets.token_hex(16)}"
+    async with running_server(keys=keys, admin_keys=admin_keys, host="127.0.0.1", log_level="debug") as server:
+        grant = Grant(frozenset(SOURCES))
+        token, operator = (
+            Tokens(load({"keys": keys}, {}).keys).issue(
+                room="lab", identity="ada", wall=time.time(), lifetime=60, grant=grant
+            ),
+            AdminTokens(load({"admin_keys": admin_keys}, {}).admin_keys).issue(
+                wall=time.time(), lifetime=60, name="ops"
+            ),
+        )
+        async with server.websocket() as ada:
+            await ada.send(json.dumps({"type": "join", "token": token}))
+            welcome = m.parse_server_message(await ada.recv())
+            assert isinstance(welcome, m.Welcome)
+            for path, method, shown, status in (
+                (f"/ws?token={token}", "GET", "", 404),
+                (f"/api/rooms/{token}", "GET", operator, 400),
+                (f"/api/rooms/lab/participants/ada?reason={token}", "GET", operator, 404),
+                ("/api/rooms", "GET", token, 401),
+                ("/metrics", "GET", operator[:-2] + "xx", 401),
+                ("/api/rooms/lab/participants/ada", "DELETE", operator, 204),
+            ):
+                headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+                answer = await server.request(path, method, headers=headers)
+                assert (path, answer.status) == (path, status)
+        log = server.log
+    assert "Admin API: DELETE '/api/rooms/lab/participants/ada' by 'op/ops' from 127.0.0.1: 204" in log
+    hidden = [token, operator, operator[:-2], welcome.resume_token, keys[2:], admin_keys[3:]]
+    hidden += [part for text in (token, operator) for part in text.split(".")[1:]]
+    assert [text for text in hidden if text in log] == []
