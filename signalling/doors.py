@@ -2,22 +2,73 @@
 
 A lock, a waiting room and changed permissions last as long as somebody is in the room. A ban lasts until it is lifted.
 A removal refuses the tokens that were issued before it for `memory` seconds, and for as long as any of them that was
-tried could live. Everything is bounded: what was decided longest ago is forgotten first.
+tried could live. Everything is bounded, by room and in all: what was decided longest ago is forgotten first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Iterator
+from dataclasses import InitVar, dataclass, field, replace
+from typing import Generic, TypeVar
 
 from state.model import Identity, RoomName
 
 from .tokens import LEEWAY, Claims, Grant
 
-MOST_ENTRIES = 50_000  # of bans, of removals, of changed permissions
+MOST = 50_000  # bans, removals, changed permissions of all rooms
+MOST_PER_ROOM = 2000  # so that no room has another one's forgotten
+SWEEP_EVERY = 60.0  # seconds
 Who = tuple[RoomName, Identity]
 V = TypeVar("V")
+
+
+class Decisions(Generic[V]):
+    """What was decided about identities, by room; the oldest of the same room is forgotten first."""
+
+    def __init__(self, most: int, most_per_room: int) -> None:
+        self._most = most
+        self._most_per_room = most_per_room
+        self._rooms: OrderedDict[RoomName, OrderedDict[Identity, V]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, who: Who, value: V) -> None:
+        """Decide, in place of what was decided before."""
+        self.pop(who)
+        room, identity = who
+        self._rooms.setdefault(room, OrderedDict())[identity] = value
+        self._count += 1
+        if len(self._rooms[room]) > self._most_per_room:
+            self.pop((room, next(iter(self._rooms[room]))))
+        elif self._count > self._most:
+            longest_here = next(iter(self._rooms))
+            self.pop((longest_here, next(iter(self._rooms[longest_here]))))
+
+    def get(self, who: Who) -> V | None:
+        """What was decided."""
+        entries = self._rooms.get(who[0])
+        return None if entries is None else entries.get(who[1])
+
+    def pop(self, who: Who) -> bool:
+        """Forget; False if there was nothing to forget."""
+        entries = self._rooms.get(who[0], OrderedDict())
+        if who[1] not in entries:
+            return False
+        del entries[who[1]]
+        self._count -= 1
+        if not entries:
+            del self._rooms[who[0]]
+        return True
+
+    def of_room(self, room: RoomName) -> list[Identity]:
+        """Whom something was decided about in a room."""
+        return list(self._rooms.get(room, ()))
+
+    def __iter__(self) -> Iterator[tuple[Who, V]]:
+        return (((room, identity), value) for room, of in self._rooms.items() for identity, value in of.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +92,18 @@ class Doors:
     """The settings of every room, and who may not enter it. Times are seconds since 1970, given by the caller."""
 
     memory: float
-    most: int = MOST_ENTRIES
+    most: InitVar[int] = MOST
+    most_per_room: InitVar[int] = MOST_PER_ROOM
     _settings: dict[RoomName, RoomSettings] = field(default_factory=dict)
-    _bans: OrderedDict[Who, None] = field(default_factory=OrderedDict)
-    _removals: OrderedDict[Who, Removal] = field(default_factory=OrderedDict)
-    _grants: OrderedDict[Who, tuple[Grant, float]] = field(default_factory=OrderedDict)
+    _bans: Decisions[bool] = field(init=False)
+    _removals: Decisions[Removal] = field(init=False)
+    _grants: Decisions[tuple[Grant, float]] = field(init=False)
+    _swept: float = 0.0
+
+    def __post_init__(self, most: int, most_per_room: int) -> None:
+        self._bans = Decisions(most, most_per_room)
+        self._removals = Decisions(most, most_per_room)
+        self._grants = Decisions(most, most_per_room)
 
     # -------------------------------------------------------------------------------------------------- settings
 
@@ -66,34 +124,31 @@ class Doors:
     def room_ended(self, room: RoomName) -> None:
         """Nobody is in the room any more: its settings end, bans and removals stay."""
         self._settings.pop(room, None)
-        for who in [who for who in self._grants if who[0] == room]:
-            del self._grants[who]
+        for identity in self._grants.of_room(room):
+            self._grants.pop((room, identity))
 
     # --------------------------------------------------------------------------------------------- who may not enter
 
     def ban(self, room: RoomName, identity: Identity) -> None:
         """Refuse an identity until `unban`."""
-        self._put(self._bans, (room, identity), None)
+        self._bans.put((room, identity), True)
 
     def unban(self, room: RoomName, identity: Identity) -> bool:
         """Refuse it no longer; False if it was not banned."""
-        if (room, identity) not in self._bans:
-            return False
-        del self._bans[room, identity]
-        return True
+        return self._bans.pop((room, identity))
 
     def is_banned(self, room: RoomName, identity: Identity) -> bool:
         """Whether a ban stands."""
-        return (room, identity) in self._bans
+        return self._bans.get((room, identity)) is not None
 
     def banned(self, room: RoomName) -> list[Identity]:
         """Who is banned from a room."""
-        return [identity for at, identity in self._bans if at == room]
+        return self._bans.of_room(room)
 
     def remove(self, room: RoomName, identity: Identity, wall: float, expires: float) -> None:
         """Refuse the tokens of an identity that were issued until now; the one we know of `expires` then."""
         until = max(wall + self.memory, expires + LEEWAY)
-        self._put(self._removals, (room, identity), Removal(wall, until))
+        self._removals.put((room, identity), Removal(wall, until))
 
     def is_removed(self, claims: Claims, wall: float) -> bool:
         """Whether this token was issued before its identity was removed. One that does not say when, was."""
@@ -102,27 +157,27 @@ class Doors:
         if removal is None:
             return False
         if wall >= removal.until:
-            del self._removals[who]
+            self._removals.pop(who)
             return False
         if claims.issued is not None and claims.issued >= removal.at:
             return False
         if claims.expires + LEEWAY > removal.until:
-            self._removals[who] = replace(removal, until=claims.expires + LEEWAY)
+            self._removals.put(who, replace(removal, until=claims.expires + LEEWAY))
         return True
 
     def sweep(self, wall: float) -> None:
-        """Forget the oldest removals that refuse nothing any more."""
-        while self._removals:
-            who, removal = next(iter(self._removals.items()))
-            if wall < removal.until:
-                break
-            del self._removals[who]
+        """Forget the removals that refuse nothing any more. Looks once a minute, however often it is called."""
+        if wall - self._swept < SWEEP_EVERY:
+            return
+        self._swept = wall
+        for who in [who for who, removal in self._removals if wall >= removal.until]:
+            self._removals.pop(who)
 
     # -------------------------------------------------------------------------------------------- changed permissions
 
     def change_grant(self, room: RoomName, identity: Identity, grant: Grant, wall: float) -> None:
         """Have this grant hold in place of that of every token issued before."""
-        self._put(self._grants, (room, identity), (grant, wall))
+        self._grants.put((room, identity), (grant, wall))
 
     def grant_of(self, claims: Claims) -> Grant:
         """What a token allows, unless a moderator changed it since."""
@@ -130,9 +185,3 @@ class Doors:
         if changed is None or (claims.issued is not None and claims.issued >= changed[1]):
             return claims.grant
         return changed[0]
-
-    def _put(self, entries: OrderedDict[Who, V], who: Who, value: V) -> None:
-        entries[who] = value
-        entries.move_to_end(who)
-        if len(entries) > self.most:
-            entries.popitem(last=False)

@@ -41,7 +41,7 @@ def allowed(origin: str | None, host: str, others: Collection[str]) -> bool:
 def is_loopback_host(host: str, port: int) -> bool:
     """Whether `host` names this machine and this port: a page that had its name rebound to us does not."""
     name, given = _split(clean_host(host))
-    return name in _LOOPBACK and (given or 80) == port
+    return name in _LOOPBACK and (port in _DEFAULT_PORT.values() if given is None else given == port)
 
 
 def is_loopback_name(host: str) -> bool:

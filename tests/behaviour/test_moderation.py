@@ -34,6 +34,25 @@ async def test_a_moderators_mute_is_silence_until_the_owner_ends_it(chromium: Ch
     await mod.is_shown("ada", "microphone", within=3)
 
 
+async def test_a_permission_that_is_taken_ends_a_camera_and_given_back_it_may_begin_again(
+    chromium: Chromium, server: RunningServer
+) -> None:
+    mod, ada = await couple(chromium, server, new_room())
+    await moderates(mod, "(room) => room.setPermissions(room.participants[0].id, { publish: ['microphone'] })")
+    assert (await ada.hears("permissions-changed", within=2))["by"] == "mod"
+    await mod.hears("track-unpublished", within=2, identity="ada", source="camera")
+    await mod.hears("track-unsubscribed", within=2, identity="ada", source="camera")
+    await ada.hears("track-unpublished", within=2, identity="ada", source="camera")
+    with pytest.raises(Exception, match="not allowed to publish camera"):
+        await ada.publishes("camera")
+    await mod.is_shown("ada", "microphone")
+    await moderates(
+        mod, "(room) => room.setPermissions(room.participants[0].id, { publish: ['microphone', 'camera'] })"
+    )
+    await ada.publishes("camera")
+    await all_meet([mod, ada])
+
+
 async def test_a_removal_holds_against_resume_and_against_the_old_token(
     chromium: Chromium, server: RunningServer
 ) -> None:

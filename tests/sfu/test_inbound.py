@@ -270,3 +270,26 @@ def test_after_an_outage_a_track_begins_anew_instead_of_repairing_the_past(
     track.receive(video(1, key=True), -1, -1, 1000.0)
     track.receive(video(2 + lost), -1, -1, 1000.0 + silence)
     assert (bool(track.loss), bool(asked)) == (repairs, not repairs)
+
+
+def test_silence_that_is_not_sent_is_neither_loss_nor_speech() -> None:
+    track = track_of("audio")
+    now = 1000.0
+    for sequence in range(1, 51):
+        track.receive(audio(sequence), 10, -1, now)
+        now += 0.02
+    spoke = track.meter.tick()
+    track.reception.block(1, now)
+    quiet = []
+    for step in range(5):  # comfort noise each 0.4 s: the clock of the samples goes on, the numbers have no gap
+        now += 0.4
+        packet = audio(51 + step)._replace(timestamp=960 * 50 + 19200 * (step + 1))
+        assert track.receive(packet, 127, -1, now)
+        quiet.append(track.meter.tick())
+    report = track.reception.block(1, now)
+    assert report is not None
+    assert (report.fraction_lost, report.packets_lost, bool(track.loss)) == (0, 0, False)
+    assert spoke > 0.8
+    assert quiet == sorted(quiet, reverse=True)
+    assert quiet[-1] < 0.12
+    assert track.reception.jitter < 0.001

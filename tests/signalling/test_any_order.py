@@ -204,6 +204,11 @@ class AnyOrder(RuleBasedStateMachine):
             conference.resumable,
             conference.rooms,
             conference.checks,
+            conference.waiting,
+            conference.fading,
+            conference.detached,
+            conference.doors._settings,
+            conference.doors._grants,
         ):
             assert len(left) == 0
 

@@ -47,13 +47,25 @@ def test_an_expired_removal_is_forgotten_when_it_is_asked_about() -> None:
 
 
 def test_memory_is_bounded_and_the_oldest_decision_goes_first() -> None:
-    doors = Doors(DAY, most=2)
+    doors = Doors(DAY, most_per_room=2)
     for identity in ("a", "b", "a", "c"):
         doors.ban(ROOM, Identity(identity))
         doors.remove(ROOM, Identity(identity), 0.0, 0.0)
     assert doors.banned(ROOM) == ["a", "c"]
     assert not doors.is_removed(token(issued=None, expires=1.0, identity=Identity("b")), 1.0)
     assert doors.is_removed(token(issued=None, expires=1.0, identity=Identity("a")), 1.0)
+
+
+def test_no_room_makes_a_server_forget_what_was_decided_in_another() -> None:
+    doors = Doors(DAY, most=100, most_per_room=10)
+    doors.ban(RoomName("quiet"), ADA)
+    for number in range(1000):
+        doors.ban(ROOM, Identity(str(number)))
+    assert doors.is_banned(RoomName("quiet"), ADA)
+    assert doors.banned(ROOM) == [str(number) for number in range(990, 1000)]
+    for number in range(1000):
+        doors.ban(RoomName(str(number)), ADA)
+    assert len(doors._bans) == 100
 
 
 def test_an_ended_room_leaves_neither_settings_nor_changed_permissions_behind() -> None:

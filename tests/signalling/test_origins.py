@@ -67,6 +67,11 @@ def test_a_name_that_was_rebound_to_us_is_not_this_machine(host: str) -> None:
     assert not is_loopback_host(host, 8080)
 
 
+@pytest.mark.parametrize("port", [80, 443])
+def test_a_default_port_need_not_be_named(port: int) -> None:
+    assert is_loopback_host("localhost", port)
+
+
 @example("localhost\n")
 @given(st.text())
 def test_a_clean_host_is_safe_in_a_header(text: str) -> None:

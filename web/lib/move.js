@@ -12,6 +12,8 @@ const PATIENCE = 15; // where the server sets no deadline
 const MARGIN = 0.5; // before the deadline
 const SILENCE = 3; // that a track may keep which is published there, as one that is not muted and still sends nothing
 
+const MOST_LATER = 256; // messages
+
 /**
  * @typedef {object} Stay
  * @property {string} url            of the other instance
@@ -30,8 +32,8 @@ export class Move {
   slots = new SlotMap();
   /** The other instance's `welcome`. @type {object | null} */
   welcome = null;
-  /** What was said there so far. */
-  chat = [];
+  /** What was told there so far that is for the room, not for us. */
+  later = [];
   #stay;
   #until;
   #ended = null; // why there will be no session there
@@ -127,15 +129,14 @@ export class Move {
       case 'track_muted':
         this.roster.muted(message.track, message.muted);
         break;
-      case 'chat_message':
-        this.chat.push(message);
-        break;
       case 'media_state':
         this.media.observeServer(message.state);
         break;
       case 'media_restart':
         this.media.observeServer('failed');
         break;
+      default:
+        if (this.later.length < MOST_LATER) this.later.push(message);
     }
   }
 

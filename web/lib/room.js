@@ -511,6 +511,7 @@ export class Room extends ModeratedRoom {
     this.#slots = move.slots;
     this.#listen(move.signal, move.media);
     this.permissions = move.welcome.permissions;
+    this.settle(move.welcome.room);
     for (const own of move.media.published) move.roster.published(move.welcome.participant, own);
     move.media.lead();
     this.#roster.become(move.roster);
@@ -520,7 +521,7 @@ export class Room extends ModeratedRoom {
     this.#play();
     for (const id of [...this.#playing.keys()]) if (!this.#slots.isPlaying(id)) this.#stopped(id);
     this.#reconcile();
-    for (const said of move.chat) this.#said(said);
+    for (const message of move.later) this.#received(message);
     this.state = 'connected';
     if (this.#interrupted) this.#emit('resumed', {});
     this.#interrupted = false;
