@@ -25,6 +25,7 @@ from .ticker import Ticker
 from .transport import Transport, TransportError, own_address_of
 
 _REPORT_INTERVAL = 1.0  # seconds between SR and RR
+_MAX_ASKED = 300  # sequence numbers in one NACK: each may need four bytes, and a packet has at most 1,500
 _MAX_BLOCKS = 31  # RFC 3550 section 6.4.1: the count has five bits
 
 
@@ -221,7 +222,9 @@ class Peer:
                     self._transport_sequence += 1
                     transport.send_rtp(item.stream.packet(payload, self._transport_sequence, now))
         for ssrc, sequences in self.ledger.nacks(now):
-            transport.send_rtcp(rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, ssrc, sequences))
+            for at in range(0, len(sequences), _MAX_ASKED):
+                asked = sequences[at : at + _MAX_ASKED]
+                transport.send_rtcp(rtcp.receiver_report(self._ssrc, ()) + rtcp.nack(self._ssrc, ssrc, asked))
         if now >= self._times.next_report:
             self._times.next_report = now + _REPORT_INTERVAL
             self._report(now)
