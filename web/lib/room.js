@@ -399,8 +399,9 @@ export class Room extends ModeratedRoom {
       track.mid = mid;
       track.mediaStreamTrack = this.#media.trackOf(mid);
       if (this.#playing.has(id)) {
-        track.mediaStream.addTrack(track.mediaStreamTrack);
+        // Away with the old one first: Firefox selects a track that is added only if there is none.
         track.mediaStream.removeTrack(before);
+        track.mediaStream.addTrack(track.mediaStreamTrack);
         this.#emit('track-replaced', about(track));
         continue;
       }
