@@ -10,6 +10,7 @@ RoomName = NewType("RoomName", str)
 Identity = NewType("Identity", str)  # who somebody is: from the token, the same in every session
 ParticipantId = NewType("ParticipantId", str)  # one session of somebody: new with every join
 TrackId = NewType("TrackId", str)
+NodeId = NewType("NodeId", str)  # one instance from its start to its end: a name and random letters
 
 Kind = Literal["audio", "video"]
 Source = Literal["microphone", "camera", "screen", "screen_audio"]
@@ -34,12 +35,17 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A member of a room with all it publishes."""
+    """A member of a room with all it publishes.
+
+    `joined` is a Lamport time: larger than that of everybody whom its instance knew in the room when it came. Of two
+    sessions of one identity the one with the larger (joined, id) is the newer.
+    """
 
     id: ParticipantId
     identity: Identity
     name: str
     tracks: Mapping[TrackId, Track] = field(default_factory=dict)
+    joined: int = 0
 
 
 @dataclass(frozen=True, slots=True)

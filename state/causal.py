@@ -1,0 +1,89 @@
+"""A map that several instances write apart and that merges without loss: who wrote what, and what each write had seen.
+
+Every write gets a dot, a number of its writer that is larger than all it has seen, and takes the place of what stood
+there *and had been seen*. What two instances wrote apart from each other stands side by side until somebody who has
+seen both writes again; which of the values counts is the reader's choice, and is made in settings.py. The context
+remembers the largest number seen of each writer, so a value that one side lacks is told apart from one that it took away.
+
+This is the causal map of delta-state CRDTs (Almeida, Shoker, Baquero 2018) with a version vector as its context. That is
+enough here, because a map is always shipped whole: nobody sees the second write of an instance without its first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+Key = tuple[str, str]  # what kind of thing, and which one
+Value = str  # JSON text, so that two values are the same if they look the same
+
+
+class Dot(NamedTuple):
+    """One write: larger dots are not older. Of writes that did not see each other the order means nothing."""
+
+    counter: int
+    writer: str
+
+
+class Entry(NamedTuple):
+    """What was written, and where."""
+
+    key: Key
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class CausalMap:
+    """Values by key, with all that was written apart; immutable."""
+
+    entries: Mapping[Dot, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    context: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # writer -> largest counter seen
+
+    # ------------------------------------------------------------------------------------------------- questions
+
+    def values(self, key: Key) -> list[tuple[Dot, Value]]:
+        """All values that stand for `key`, oldest first; more than one if they were written apart."""
+        return sorted((dot, entry.value) for dot, entry in self.entries.items() if entry.key == key)
+
+    def keys(self, kind: str) -> Iterator[Key]:
+        """The keys of one kind, each once, in the order in which they were last written."""
+        last: dict[Key, Dot] = {}
+        for dot, entry in self.entries.items():
+            if entry.key[0] == kind:
+                last[entry.key] = max(dot, last.get(entry.key, dot))
+        return iter(sorted(last, key=lambda key: last[key]))
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    # --------------------------------------------------------------------------------------------------- changes
+
+    def put(self, key: Key, value: Value, writer: str, floor: int = 0) -> CausalMap:
+        """Write a value in place of all that are seen here.
+
+        `floor` is the largest counter that `writer` ever used, should it have forgotten this map meanwhile: a dot that
+        is used twice would look taken away to those who saw the first.
+        """
+        dot = Dot(max(floor, *self.context.values(), 0) + 1, writer)
+        entries = {at: entry for at, entry in self.entries.items() if entry.key != key}
+        return CausalMap({**entries, dot: Entry(key, value)}, {**self.context, writer: dot.counter})
+
+    def remove(self, key: Key) -> CausalMap:
+        """Take away all values that are seen here; one that is written elsewhere at the same time stays."""
+        return CausalMap({dot: entry for dot, entry in self.entries.items() if entry.key != key}, self.context)
+
+    def merge(self, other: CausalMap) -> CausalMap:
+        """All that both know. Associative, commutative, idempotent."""
+        if self.entries == other.entries and self.context == other.context:
+            return self
+        kept = {
+            dot: entry
+            for mine, theirs in ((self, other), (other, self))
+            for dot, entry in mine.entries.items()
+            if dot in theirs.entries or dot.counter > theirs.context.get(dot.writer, 0)
+        }
+        writers = {*self.context, *other.context}
+        context = {writer: max(self.context.get(writer, 0), other.context.get(writer, 0)) for writer in writers}
+        return CausalMap(kept, context)

@@ -1,0 +1,97 @@
+"""Slices: what one instance says about one room, and how the views of several instances become one.
+
+A room is a map from instance to slice, and only the instance itself ever writes its slice. Each version it writes is
+larger than the one before, so of two slices of one instance the larger version is all there is to know; that makes merging
+a join of a semilattice: associative, commutative, idempotent, without clocks and without tombstones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from . import wire
+from .model import NodeId, Participant, ParticipantId
+from .settings import RoomSettings
+
+Fields = Mapping[str, str]  # a slice as it is stored: field -> JSON text
+Changes = Mapping[str, str | None]  # None: the field is gone
+SETTINGS = "settings"
+MEMBER = "p:"
+
+
+class Version(NamedTuple):
+    """`epoch` counts the times an instance began anew to share, `seq` its changes of this slice. Larger is newer."""
+
+    epoch: int
+    seq: int
+
+
+NOTHING = Version(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What an instance says about a room."""
+
+    version: Version = NOTHING
+    members: Mapping[ParticipantId, Participant] = field(default_factory=dict)
+    settings: RoomSettings = RoomSettings()
+
+
+View = Mapping[NodeId, Slice]
+
+
+def merge(one: View, other: View) -> View:
+    """All that two views of a room know."""
+    nodes = {*one, *other}
+    nothing = Slice()
+    return {
+        node: max(one.get(node, nothing), other.get(node, nothing), key=lambda known: known.version) for node in nodes
+    }
+
+
+def settings_of(view: View) -> RoomSettings:
+    """What holds in a room by all that a view knows."""
+    merged = RoomSettings()
+    for known in view.values():
+        merged = merged.merge(known.settings)
+    return merged
+
+
+# -------------------------------------------------------------------------------------------------- as it is stored
+
+
+def member_field(participant: ParticipantId) -> str:
+    """Where a member is kept in a stored slice."""
+    return MEMBER + participant
+
+
+def to_fields(members: Mapping[ParticipantId, Participant], settings: RoomSettings) -> dict[str, str]:
+    """A slice as it is stored."""
+    fields = {member_field(id): wire.dump_participant(member) for id, member in members.items()}
+    if settings or settings.incarnation:
+        fields[SETTINGS] = wire.dump_settings(settings)
+    return fields
+
+
+def apply(base: Slice, changes: Changes, version: Version) -> Slice:
+    """A slice after some of its fields changed; fields of a later form of slices are ignored. Raises WireError."""
+    members = dict(base.members)
+    settings = base.settings
+    for name, text in changes.items():
+        if name == SETTINGS:
+            settings = RoomSettings() if text is None else wire.parse_settings(text)
+        elif name.startswith(MEMBER):
+            id = ParticipantId(name.removeprefix(MEMBER))
+            if text is None:
+                members.pop(id, None)
+            else:
+                members[id] = wire.parse_participant(text)
+    return Slice(version, members, settings)
+
+
+def from_fields(fields: Fields, version: Version) -> Slice:
+    """A stored slice. Raises WireError."""
+    return apply(Slice(), fields, version)
