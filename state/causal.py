@@ -3,10 +3,10 @@
 Every write gets a dot, a number of its writer that is larger than all it has seen, and takes the place of what stood
 there *and had been seen*. What two instances wrote apart from each other stands side by side until somebody who has
 seen both writes again; which of the values counts is the reader's choice, and is made in settings.py. The context
-remembers the largest number seen of each writer, so a value that one side lacks is told apart from one that it took away.
+remembers the largest number seen of each writer: so a value that one side lacks is told apart from one it took away.
 
-This is the causal map of delta-state CRDTs (Almeida, Shoker, Baquero 2018) with a version vector as its context. That is
-enough here, because a map is always shipped whole: nobody sees the second write of an instance without its first.
+This is the causal map of delta-state CRDTs (Almeida, Shoker, Baquero 2018) with a version vector as its context. That
+is enough here, because a map is always shipped whole: nobody sees an instance's second write without its first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A store in memory with the rules of the one in Redis: what the Lua scripts do, told in Python, with time as an argument.
+"""A store in memory with the rules of the one in Redis: what its scripts do, in Python and with time as an argument.
 
 Tests run both through one suite; the simulation runs on this one.
 """

@@ -1,12 +1,12 @@
 """What holds for a room as a whole, as every instance writes it and all of them merge it.
 
-Two maps, because they live for different times. `open` holds while somebody is in the room: lock, waiting room, changed
-permissions, metadata. `lasting` holds until it is lifted: bans, removals, the incarnations that a moderator ended. When a
-room empties, its instance *forgets* the first, dots and context, instead of removing what is in it: an idle end says
-nothing about the room elsewhere, so it must not undo a lock there.
+Two maps, because they live for different times. `open` holds while somebody is in the room: lock, waiting room,
+changed permissions, metadata. `lasting` holds until it is lifted: bans, removals, the incarnations that a moderator
+ended. When a room empties, its instance *forgets* the first, dots and context, instead of removing what is in it: an
+idle end says nothing about the room elsewhere, so it must not undo a lock there.
 
-Of values written apart, a flag is on if any of them is (the most restrictive wins), a ban stands if any of them does, and
-metadata is what the larger (counter, writer) says.
+Of values written apart, a flag is on if any of them is (the most restrictive wins), a ban stands if any of them does,
+and metadata is what the larger (counter, writer) says.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from .causal import CausalMap, Value
 
 FLAGS = ("locked", "waiting_room")
 ON, OFF = "true", "false"
+NO_VALUES = CausalMap()
 
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
     """The settings of one room; immutable."""
 
-    open: CausalMap = CausalMap()
-    lasting: CausalMap = CausalMap()
+    open: CausalMap = NO_VALUES
+    lasting: CausalMap = NO_VALUES
     incarnation: str = ""  # of the room while it is open: of two that met, the smaller one
 
     # ------------------------------------------------------------------------------------------------- questions

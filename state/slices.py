@@ -1,8 +1,8 @@
 """Slices: what one instance says about one room, and how the views of several instances become one.
 
 A room is a map from instance to slice, and only the instance itself ever writes its slice. Each version it writes is
-larger than the one before, so of two slices of one instance the larger version is all there is to know; that makes merging
-a join of a semilattice: associative, commutative, idempotent, without clocks and without tombstones.
+larger than the one before, so of two slices of one instance the larger version is all there is to know; that makes
+merging a join of a semilattice: associative, commutative, idempotent, without clocks and without tombstones.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Version(NamedTuple):
 
 
 NOTHING = Version(0, 0)
+NO_SETTINGS = RoomSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Slice:
 
     version: Version = NOTHING
     members: Mapping[ParticipantId, Participant] = field(default_factory=dict)
-    settings: RoomSettings = RoomSettings()
+    settings: RoomSettings = NO_SETTINGS
 
 
 View = Mapping[NodeId, Slice]
@@ -45,11 +46,8 @@ View = Mapping[NodeId, Slice]
 
 def merge(one: View, other: View) -> View:
     """All that two views of a room know."""
-    nodes = {*one, *other}
-    nothing = Slice()
-    return {
-        node: max(one.get(node, nothing), other.get(node, nothing), key=lambda known: known.version) for node in nodes
-    }
+    both = [(node, known) for view in (one, other) for node, known in view.items()]
+    return {node: known for node, known in sorted(both, key=lambda entry: entry[1].version)}
 
 
 def settings_of(view: View) -> RoomSettings:

@@ -1,8 +1,8 @@
 """The store: what an instance asks of the place where instances meet, and what it answers.
 
-Requests are values, so that the same ones go to Redis (redis_store.py), to a store in memory (memory_store.py), or into a
-simulation that loses, repeats and reorders them. Every write carries the version that it makes, because a write that
-timed out may still land later: the store refuses what is older than what it has.
+Requests are values, so that the same ones go to Redis (redis_store.py), to a store in memory (memory_store.py), or
+into a simulation that loses, repeats and reorders them. Every write carries the version that it makes, because a
+write that timed out may still land later: the store refuses what is older than what it has.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Announce:
 class WriteSlice:
     """Write version `version` of a slice: `changes` on top of `base`, or instead of all if `base` is None.
 
-    No changes on top of the same version renew it. It lives for `life` seconds from now. Who leaves a room writes an empty
-    slice instead of deleting it: a deleted one could be brought back by an older write that lands late.
+    No changes on top of the same version renew it. It lives for `life` seconds from now. Who leaves a room writes an
+    empty slice instead of deleting it: a deleted one could be brought back by an older write that lands late.
     """
 
     room: RoomName
@@ -84,8 +84,8 @@ class Listed:
     age: float
 
 
-# applied; stale: it has this version or a later one of the same epoch; behind: it does not have `base`; fenced: it has a
-# later epoch
+# applied; stale: it has this version or a later one of the same epoch; behind: it does not have `base`; fenced: it
+# has a later epoch
 Status = Literal["applied", "stale", "behind", "fenced"]
 
 
@@ -115,9 +115,9 @@ Reply = Announced | Written | Fetched | Posted
 class StoreError(Exception):
     """A request failed, or nobody knows whether it did.
 
-    `reason` is one word for a person and a label: `refused`, `timeout`, `reset`, `loading`, `read_only`, `full`, `denied`,
-    … `lasting`: trying again is useless until somebody changes something, as with a wrong password. `ours`: it
-    says nothing about the store, as when this process stood still.
+    `reason` is one word for a person and a label: `refused`, `timeout`, `reset`, `loading`, `read_only`, `full`,
+    `denied`, … `lasting`: trying again is useless until somebody changes something, as with a wrong password. `ours`:
+    it says nothing about the store, as when this process stood still.
     """
 
     def __init__(self, reason: str, text: str = "", *, lasting: bool = False, ours: bool = False) -> None:

@@ -1,0 +1,59 @@
+"""Which instances live, by their leases, and how long one may be missing before it is gone.
+
+Nobody is gone because the store cannot be asked: while it is away, all are kept as they were last seen. And when it
+comes back, or comes back empty, those who have not announced themselves again yet get longer than those whose lease
+ran out before our eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .model import NodeId
+from .wire import NodeRecord
+
+PATIENCE = 2.0  # seconds that somebody whose lease ran out stays: as long as a flushed store takes to be filled again
+ALL_BACK = 3.0  # seconds after the store's return in which others are expected to be missing
+
+
+@dataclass(slots=True)
+class Membership:
+    """The other instances. `patience_after_return` in seconds; times are seconds on a monotonic clock."""
+
+    me: NodeId
+    patience_after_return: float
+    nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)  # as last seen, those that are missing too
+    missing: dict[NodeId, float] = field(default_factory=dict)  # when they will be gone
+    _returned: float = float("-inf")
+
+    def returned(self, now: float) -> None:
+        """The store is back, perhaps without the leases it had."""
+        self._returned = now
+        self.missing = dict.fromkeys(self.missing, now + self.patience_after_return)
+
+    def announced(self, live: Iterable[NodeRecord], now: float) -> bool:
+        """The store told who holds a lease; returns whether that changed who is known."""
+        fresh = {record.node: record for record in live if record.node != self.me}
+        changed = any(self.nodes.get(node) != record for node, record in fresh.items())
+        self.nodes.update(fresh)
+        patience = self.patience_after_return if now - self._returned < ALL_BACK else PATIENCE
+        absent = [node for node in self.nodes if node not in fresh]
+        changed = changed or set(absent) != set(self.missing)
+        self.missing = {node: self.missing.get(node, now + patience) for node in absent}
+        return changed
+
+    def gone(self, now: float) -> list[NodeId]:
+        """Those who have been missing for too long; they are forgotten with this."""
+        over = [node for node, at in self.missing.items() if at <= now]
+        for node in over:
+            del self.missing[node]
+            del self.nodes[node]
+        return over
+
+    def is_live(self, node: NodeId) -> bool:
+        """Whether somebody held a lease when the store was last asked."""
+        return node in self.nodes and node not in self.missing
+
+    def __contains__(self, node: NodeId) -> bool:
+        return node in self.nodes
