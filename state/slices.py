@@ -47,7 +47,7 @@ View = Mapping[NodeId, Slice]
 def merge(one: View, other: View) -> View:
     """All that two views of a room know."""
     both = [(node, known) for view in (one, other) for node, known in view.items()]
-    return {node: known for node, known in sorted(both, key=lambda entry: entry[1].version)}
+    return dict(sorted(both, key=lambda entry: entry[1].version))
 
 
 def settings_of(view: View) -> RoomSettings:
