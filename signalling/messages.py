@@ -31,6 +31,12 @@ Sdp = Annotated[str, Meta(min_length=1, max_length=MAX_SDP_CHARACTERS)]
 TrackList = Annotated[list[Id], Meta(min_length=1, max_length=MAX_TRACKS_PER_MESSAGE)]
 Source = Literal["microphone", "camera", "screen", "screen_audio"]
 Kind = Literal["audio", "video"]
+MAX_METADATA_FIELDS = 32
+MetadataField = Annotated[str, Meta(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, Meta(max_length=1024)]
+
+# Where a participant's media is: at this instance, at another one, or at one of which nothing is heard just now.
+Presence = Literal["here", "elsewhere", "unknown"]
 
 
 class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,10 +57,14 @@ class Request(Message, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Join(Request, frozen=True, kw_only=True, tag="join"):
-    """The first message of a new session. The token names room and identity and says what is allowed."""
+    """The first message of a new session. The token names room and identity and says what is allowed.
+
+    `stay`: let me in here though the room is at home elsewhere, for I cannot get there.
+    """
 
     token: Token
     subscribe: Literal["auto", "manual"] = "auto"
+    stay: bool = False
 
 
 class Resume(Request, frozen=True, kw_only=True, tag="resume"):
@@ -168,6 +178,12 @@ class WaitingRoom(Request, frozen=True, kw_only=True, tag="waiting_room"):
     on: bool
 
 
+class SetMetadata(Request, frozen=True, kw_only=True, tag="set_metadata"):
+    """A moderator changes what is written at the room: field by field; null takes a field away."""
+
+    metadata: Annotated[dict[MetadataField, MetadataValue | None], Meta(min_length=1, max_length=MAX_METADATA_FIELDS)]
+
+
 class SetPermissions(Request, frozen=True, kw_only=True, tag="set_permissions"):
     """A moderator changes what somebody may do, at once. What is not named stays."""
 
@@ -209,6 +225,7 @@ ClientMessage = (
     | Lock
     | Unlock
     | WaitingRoom
+    | SetMetadata
     | SetPermissions
     | Admit
     | Deny
@@ -228,12 +245,16 @@ class TrackInfo(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class ParticipantInfo(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """A member of the room. `id` is new with every session; `identity` is what the token says and stays."""
+    """A member of the room. `id` is new with every session; `identity` is what the token says and stays.
+
+    Only tracks of those who are `here` can be received.
+    """
 
     id: str
     identity: str
     name: str
     tracks: list[TrackInfo]
+    presence: Presence = "here"
 
 
 class RoomSnapshot(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -243,6 +264,17 @@ class RoomSnapshot(Model, frozen=True, kw_only=True, omit_defaults=False):
     participants: list[ParticipantInfo]
     locked: bool = False
     waiting_room: bool = False
+    metadata: dict[str, str] = {}
+
+
+class Degradation(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """Something that this server depends on is away: since when (seconds since 1970), and what that means for you."""
+
+    dependency: str
+    mode: str
+    reason: str
+    since: float
+    message: str
 
 
 class Slot(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -293,6 +325,14 @@ class Welcome(Message, frozen=True, kw_only=True, omit_defaults=False, tag="welc
     receive: ReceiveSections
     slots: list[Slot]
     chat: list[ChatMessage]
+    degraded: list[Degradation] = []
+    request: str | UnsetType = UNSET
+
+
+class Redirect(Message, frozen=True, kw_only=True, tag="redirect"):
+    """The room is at home at the instance at `url`: join there. If it cannot be reached, join here with `stay`."""
+
+    url: str
     request: str | UnsetType = UNSET
 
 
@@ -434,11 +474,32 @@ class Migrate(Message, frozen=True, kw_only=True, tag="migrate"):
     deadline: float | UnsetType = UNSET
 
 
+class RoomReplaced(Message, frozen=True, kw_only=True, omit_defaults=False, tag="room"):
+    """The room as it is now, in place of all you knew of it: what changed meanwhile is not told one by one."""
+
+    room: RoomSnapshot
+    reason: str
+
+
+class Degraded(Message, frozen=True, kw_only=True, omit_defaults=False, tag="degraded"):
+    """Something is away that this server depends on. Your call goes on; the words say what does not."""
+
+    degradation: Degradation
+
+
+class Recovered(Message, frozen=True, kw_only=True, omit_defaults=False, tag="recovered"):
+    """What was away is back."""
+
+    dependency: str
+    message: str
+
+
 class RoomUpdated(Message, frozen=True, kw_only=True, omit_defaults=False, tag="room_updated"):
-    """A moderator changed the settings of the room."""
+    """The settings of the room changed."""
 
     locked: bool
     waiting_room: bool
+    metadata: dict[str, str] = {}
 
 
 class PermissionsChanged(Message, frozen=True, kw_only=True, omit_defaults=False, tag="permissions_changed"):
@@ -515,6 +576,7 @@ class Goodbye(Message, frozen=True, kw_only=True, omit_defaults=False, tag="good
 
 ServerMessage = (
     Welcome
+    | Redirect
     | Checking
     | SdpAnswer
     | Renegotiate
@@ -530,7 +592,10 @@ ServerMessage = (
     | MediaState
     | MediaRestart
     | Migrate
+    | RoomReplaced
     | RoomUpdated
+    | Degraded
+    | Recovered
     | PermissionsChanged
     | Waiting
     | ParticipantWaiting
