@@ -39,6 +39,9 @@ SHELLS = {
     "sfu.offer_reader",
     "sfu.transport",
     "sfu.udp",
+    "state.redis_clients",
+    "state.redis_errors",
+    "state.redis_store",
 }
 IMPURE = {
     *(

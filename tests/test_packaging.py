@@ -43,6 +43,12 @@ def test_the_wheel_brings_the_web_client_and_its_page(wheel: set[str]) -> None:
     assert in_tree <= wheel
 
 
+def test_the_wheel_brings_the_scripts_that_redis_runs(wheel: set[str]) -> None:
+    in_tree = {str(file.relative_to(ROOT)) for file in (ROOT / "state").rglob("*.lua")}
+    assert in_tree
+    assert in_tree <= wheel
+
+
 def test_the_newest_entry_of_the_changelog_is_this_version() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
