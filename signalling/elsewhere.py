@@ -6,6 +6,7 @@ which news came in which order, or were lost. An identity is shown once: the ses
 
 from __future__ import annotations
 
+from state.guard import CircuitState
 from state.model import ParticipantId, RoomName, TrackId
 from state.modes import Mode
 from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, RoomChanged, SettingsHeard
@@ -100,11 +101,11 @@ def take(conference: Conference, news: News) -> None:
         case Renamed(before, after):
             text = f"Another process holds the node id {before}; this instance goes on as {after}"
             conference.do(Logged("critical", text))
-        case CircuitMoved(moved):
+        case CircuitMoved(moved) if CircuitState.CLOSED in (moved.before, moved.after):
             text = f"Circuit to redis: {moved.before.value} -> {moved.after.value} ({moved.reason})"
             conference.do(Logged("info", text))
-        case NodesChanged():
-            pass
+        case CircuitMoved() | NodesChanged():
+            pass  # a trial that failed changes nothing
 
 
 def _mode_moved(conference: Conference, news: ModeMoved) -> None:

@@ -85,6 +85,7 @@ class Sharing:
         self._reachable = False  # an announcement went through since the circuit last opened
         self._next_fetch = now
         self._reconciling_since = now
+        self._announced = False  # as the modes had it at the last tick
         self._news_at = now
         self._changed: set[RoomName] = set()  # what nobody was told of yet, because we are not clustered
 
@@ -143,6 +144,11 @@ class Sharing:
         change = self.modes.update(now, healthy=healthy, reason="" if healthy else why)
         if change is not None:
             self._moved(change, now)
+        elif self.modes.announced and not self._announced and self.modes.degraded:
+            # The store was away from the start, and by now it has been for so long that people should know.
+            modes = self.modes
+            self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
+        self._announced = self.modes.announced
         if self.modes.mode is Mode.RECONCILING and self._has_reconciled(now):
             done = self.modes.reconciled(now)
             if done is not None:
