@@ -11,8 +11,8 @@ from typing import Protocol
 from .guard import CircuitState
 from .model import NodeId
 from .news import CircuitMoved, News
-from .sharing import Call, Sharing
-from .store import Reply, Request, StoreError
+from .sharing import Sharing
+from .store import Call, Reply, Request, StoreError
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from . import wire
 from .guard import CircuitOpen, CircuitState, Guard, Outcome, Permit, Transition
@@ -27,21 +26,25 @@ from .notes import Notes
 from .ours import Ours
 from .own import OwnSlice
 from .settings import RoomSettings
-from .store import Announce, Announced, Fetched, FetchSlices, Post, Reply, Request, StoreError, WriteSlice, Written
+from .store import (
+    Announce,
+    Announced,
+    Call,
+    Fetched,
+    FetchSlices,
+    Post,
+    Reply,
+    Request,
+    StoreError,
+    WriteSlice,
+    Written,
+)
 from .timing import Timing
 from .view import View
 from .wire import Changed, NodeRecord, Note, Said, WireError
 
 Randomness = Callable[[int], bytes]
 DEFAULT_TIMING = Timing()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request to carry out; `Sharing.answered` or `Sharing.failed` must follow."""
-
-    id: int
-    request: Request
 
 
 class Sharing:
@@ -85,7 +88,7 @@ class Sharing:
         self._reachable = False  # an announcement went through since the circuit last opened
         self._next_fetch = now
         self._reconciling_since = now
-        self._announced = False  # as the modes had it at the last tick
+        self._told = False  # whether the mode was one that people hear of, at the last tick
         self._news_at = now
         self._changed: set[RoomName] = set()  # what nobody was told of yet, because we are not clustered
 
@@ -144,11 +147,11 @@ class Sharing:
         change = self.modes.update(now, healthy=healthy, reason="" if healthy else why)
         if change is not None:
             self._moved(change, now)
-        elif self.modes.announced and not self._announced and self.modes.degraded:
+        elif self.modes.announced and not self._told and self.modes.degraded:
             # The store was away from the start, and by now it has been for so long that people should know.
             modes = self.modes
             self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
-        self._announced = self.modes.announced
+        self._told = self.modes.announced
         if self.modes.mode is Mode.RECONCILING and self._has_reconciled(now):
             done = self.modes.reconciled(now)
             if done is not None:

@@ -19,8 +19,8 @@ from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, Renamed, RoomChanged, SettingsHeard
 from state.settings import ON, RoomSettings
-from state.sharing import Call, Sharing
-from state.store import Announce, Reply, StoreError, WriteSlice
+from state.sharing import Sharing
+from state.store import Announce, Call, Reply, StoreError, WriteSlice
 from state.wire import NodeRecord
 
 TICK = 0.1
