@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from .calls import Call
 from .guard import CircuitState
 from .model import NodeId
 from .news import CircuitMoved, News
 from .sharing import Sharing
-from .store import Call, Reply, Request, StoreError
+from .store import Reply, Request, StoreError
 
 log = logging.getLogger(__name__)
 

@@ -65,14 +65,6 @@ Request = Announce | WriteSlice | FetchSlices | Post
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A request to carry out; `Sharing.answered` or `Sharing.failed` must follow."""
-
-    id: int
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
 class Announced:
     """`known`: the lease was still there, so nothing of ours was lost with it. `nodes`: all with a lease, us included.
 
