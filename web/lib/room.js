@@ -1,12 +1,13 @@
 /** A room as an application sees it: who is there, what they publish, what one publishes, and that it stays so. */
 
+import { socketUrl } from './address.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { Media } from './media.js';
 import { Move } from './move.js';
 import { ModeratedRoom } from './moderation.js';
 import { Publication } from './publication.js';
 import { Roster } from './roster.js';
-import { Signal, socketUrl } from './signal.js';
+import { Signal } from './signal.js';
 import { SlotMap } from './slots.js';
 import { StatsDigest } from './stats.js';
 
