@@ -65,7 +65,7 @@ ACCEPTS: Mapping[Standing, frozenset[type[m.Request]]] = {
         {
             *(m.Offer, m.Subscribe, m.Unsubscribe, m.Mute, m.Unmute, m.Chat, m.Leave, m.Ping),
             *(m.MuteTrack, m.Remove, m.Ban, m.Unban, m.Lock, m.Unlock, m.WaitingRoom, m.SetPermissions),
-            *(m.Admit, m.Deny),
+            *(m.Admit, m.Deny, m.SetMetadata),
         }
     ),
     Standing.DISMISSED: frozenset(),
@@ -129,7 +129,9 @@ class Session:
     room: RoomName
     grant: Grant
     wants_all: bool  # its client asked to be subscribed to every track by itself
-    token_expires: float  # of the token it came with, in seconds since 1970
+    claimed: Grant  # by the token it came with
+    token_expires: float  # of that token, in seconds since 1970
+    issued: float | None  # likewise
     chats: TokenBucket
     offers: TokenBucket
     recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
@@ -150,6 +152,8 @@ class Session:
     subscribed: dict[TrackId, None] = field(default_factory=dict)  # an ordered set
     slots: dict[str, str | None] = field(default_factory=dict)
     receive: tuple[int, int] = (0, 0)  # audio and video sections the client was asked for
+    gathers_at: float | None = None  # when to ask it to go to the home of its room
+    moves_until: float = float("-inf")  # until then it may be going on elsewhere, make before break
 
     @property
     def automatic(self) -> bool:

@@ -43,6 +43,12 @@ class Membership:
         self.missing = {node: self.missing.get(node, now + patience) for node in absent}
         return changed
 
+    def heard_of(self, node: NodeId, now: float) -> None:
+        """A slice of this instance was read. If nobody announced it, it must do so soon, or it is gone."""
+        if node not in self.nodes:
+            self.nodes[node] = NodeRecord(node=node, nonce="", accepting=False)
+            self.missing[node] = now + self.patience_after_return
+
     def gone(self, now: float) -> list[NodeId]:
         """Those who have been missing for too long; they are forgotten with this."""
         over = [node for node, at in self.missing.items() if at <= now]

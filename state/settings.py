@@ -64,6 +64,11 @@ class RoomSettings:
         """How many keys have values that were written apart."""
         return sum(len(part.entries) - len({entry.key for entry in part.entries.values()}) for part in self._parts())
 
+    @property
+    def newest(self) -> int:
+        """The largest counter of all that was ever written here, as far as it was seen."""
+        return max((*self.open.context.values(), *self.lasting.context.values()), default=0)
+
     def __bool__(self) -> bool:
         return bool(self.open) or bool(self.lasting)
 
@@ -84,6 +89,10 @@ class RoomSettings:
     def remove_lasting(self, kind: str, name: str) -> RoomSettings:
         """Lift it."""
         return replace(self, lasting=self.lasting.remove((kind, name)))
+
+    def with_incarnation(self, incarnation: str) -> RoomSettings:
+        """The room was opened."""
+        return replace(self, incarnation=incarnation)
 
     def emptied(self) -> RoomSettings:
         """What is left when the last one left: the rest is forgotten, not removed."""

@@ -116,6 +116,11 @@ class NodeRecord(Struct, frozen=True):
     participants: int = 0
 
 
+def change_record(record: NodeRecord, **changes: object) -> NodeRecord:
+    """A record with some fields changed."""
+    return msgspec.structs.replace(record, **changes)
+
+
 class Changed(Struct, frozen=True, tag="changed"):
     """A slice went from `base` to `seq` by `fields`; without fields the change is too large to be told here.
 

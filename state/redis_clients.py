@@ -1,0 +1,146 @@
+"""Connections to Redis: one server, the master that sentinels name, or a cluster, each without any retries of its own.
+
+redis-py tries a command eleven times by default, which takes a minute with a server that hangs, and may carry it out
+twice. Here nothing is tried again; deadlines are those of who asks (redis_store.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from .redis_commands import Command
+from .redis_url import RedisAddress
+
+
+class Client(ABC):
+    """Some connections to Redis. Methods raise what redis-py raises."""
+
+    users = 0  # who is asking something now
+
+    @abstractmethod
+    async def command(self, command: Command) -> Any:
+        """Ask one thing."""
+
+    @abstractmethod
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Ask several things in one round trip to each server concerned, in their order. Raises the first error."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections, also those in use."""
+
+    @abstractmethod
+    def failed(self) -> None:
+        """Hear that something went wrong: what was learnt of the servers may be out of date."""
+
+
+class _Pooled(Client):
+    """One server, or the master that sentinels name each time a connection is made."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._pool: ConnectionPool = redis.connection_pool
+
+    async def command(self, command: Command) -> Any:
+        return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return _answers(await pipeline.execute(raise_on_error=False))
+
+    async def close(self) -> None:
+        await self._pool.disconnect()
+
+    def failed(self) -> None:
+        pass  # nothing is learnt: a connection that is made goes to the one server, or asks the sentinels
+
+
+class _Cluster(Client):
+    """A cluster. Which node has what is asked again after every failure, as nobody tells of a node that hangs."""
+
+    def __init__(self, redis: RedisCluster) -> None:
+        self._redis = redis
+        self._outdated = False
+
+    async def command(self, command: Command) -> Any:
+        await self._learn()
+        return await self._redis.execute_command(*command)
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        await self._learn()
+        pipeline = self._redis.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        return _answers(await pipeline.execute(raise_on_error=False))
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    def failed(self) -> None:
+        self._outdated = True
+
+    async def _learn(self) -> None:
+        if self._outdated:
+            await self._redis.nodes_manager.initialize()
+            self._outdated = False
+
+
+def _answers(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+class Clients:
+    """Makes clients for one address."""
+
+    def __init__(self, address: RedisAddress, connect_timeout: float, sentinel_timeout: float) -> None:
+        """`connect_timeout` in seconds; `sentinel_timeout` in seconds for connecting to one, and for its answer."""
+        self._address = address
+        self._options: dict[str, Any] = {
+            "username": address.user,
+            "password": address.password,
+            "socket_timeout": None,  # who asks has a deadline
+            "socket_connect_timeout": connect_timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": True,
+            "encoding_errors": "surrogateescape",  # whatever bytes are there, reading them breaks no connection
+            "protocol": 2,  # no handshake, no pushed messages, so no maintenance notifications either
+            "driver_info": None,
+        }
+        self._sentinel: Sentinel | None = None
+        if address.kind == "sentinel":
+            bounds = {"socket_timeout": sentinel_timeout, "socket_connect_timeout": sentinel_timeout}
+            mine = {name: self._options[name] for name in ("retry", "decode_responses", "protocol", "driver_info")}
+            self._sentinel = Sentinel(address.hosts, sentinel_kwargs={**bounds, **mine})  # type: ignore[no-untyped-call]
+
+    def make(self, connections: int) -> Client:
+        """Connections, at most so many to a server; none is made before it is needed."""
+        address = self._address
+        options = {**self._options, "max_connections": connections}
+        if address.kind == "cluster":
+            nodes = [ClusterNode(host, port) for host, port in address.hosts]
+            return _Cluster(RedisCluster(startup_nodes=nodes, ssl=address.tls, **options))
+        if self._sentinel is not None:
+            return _Pooled(self._sentinel.master_for(address.service, db=address.db, ssl=address.tls, **options))
+        (host, port) = address.hosts[0]
+        if address.tls:
+            options["connection_class"] = SSLConnection
+        return _Pooled(Redis(connection_pool=ConnectionPool(host=host, port=port, db=address.db, **options)))
+
+    async def close(self) -> None:
+        """Close the connections to sentinels; those of clients that were made are theirs."""
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
