@@ -120,7 +120,7 @@ test('who leaves takes the tracks along, and says nothing twice', () => {
   const events = [];
   const roster = new Roster((type) => events.push(type));
   roster.joined(person('a', [microphone('t1')]));
-  roster.joined(person('a'));
+  roster.joined(person('a', [microphone('t1')]));
   roster.left('a', 'left');
   roster.left('a', 'left');
   roster.unpublished('t1');

@@ -143,6 +143,15 @@ test('while nothing is heard of other servers nobody is known to be there still,
   room.leave();
 });
 
+test('who is told anew is the same person, with what differs', async () => {
+  const { wire } = await enter();
+  const [bob] = room.participants;
+  wire.hears({ type: 'participant_joined', participant: { ...BOB_THERE, presence: 'unknown', name: 'Bob', tracks: [] } });
+  assert.deepEqual(told, ['track-unpublished bob elsewhere', 'presence-changed bob unknown']);
+  assert.deepEqual([room.participants, bob.name], [[bob], 'Bob']);
+  room.leave();
+});
+
 test('another dependency that is away says nothing of people', async () => {
   const { wire } = await enter();
   wire.hears({ type: 'degraded', degradation: { ...REDIS, dependency: 'turn', mode: 'stun-only' } });
@@ -165,15 +174,15 @@ test('what is away is known from the first moment, and over when a later welcome
 test('a whole room in place of what is known tells only what differs, and that once', async () => {
   const { wire } = await enter();
   const [bob] = room.participants;
-  wire.hears({ type: 'room', reason: 'recovered', room: ROOM });
+  wire.hears({ type: 'room', reason: 'reconciled', room: ROOM });
   assert.deepEqual(told, ['room-replaced']);
   told.length = 0;
   const others = { ...ROOM, locked: true, metadata: { title: 'Weekly' }, participants: [ME, BOB_HERE, person('p3', 'eve', 'elsewhere')] };
-  wire.hears({ type: 'room', reason: 'recovered', room: others });
+  wire.hears({ type: 'room', reason: 'reconciled', room: others });
   assert.deepEqual(told, ['room-updated', 'metadata-changed', 'presence-changed bob here', 'participant-joined eve elsewhere', 'room-replaced']);
   assert.deepEqual([room.participants[0], bob.id], [bob, 'p9']);
   told.length = 0;
-  wire.hears({ type: 'room', reason: 'recovered', room: { ...others, participants: [ME] } });
+  wire.hears({ type: 'room', reason: 'reconciled', room: { ...others, participants: [ME] } });
   assert.deepEqual(told, ['track-unpublished bob here', 'participant-left bob here', 'participant-left eve elsewhere', 'room-replaced']);
   room.leave();
 });

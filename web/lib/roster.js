@@ -97,7 +97,7 @@ export class Roster {
     this.#recognize(info);
     const known = this.participants.get(info.id);
     if (known) {
-      this.#place(known, info.presence);
+      this.#update(known, info);
       return true;
     }
     const participant = new Participant(info, info.id === this.#localId);
@@ -139,6 +139,7 @@ export class Roster {
     const published = new Map(info.tracks.map((track) => [track.id, track]));
     for (const id of [...participant.tracks.keys()]) if (!published.has(id)) this.unpublished(id);
     this.#doubted.delete(participant);
+    if (info.name) participant.name = info.name;
     this.#place(participant, info.presence);
     for (const track of published.values()) {
       if (this.#tracks.has(track.id)) this.muted(track.id, track.muted);
