@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import importlib.metadata
 import json
@@ -165,7 +166,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
     link = build_link(settings, port)
-    conference.cluster = Cluster(link.sharing if link else None)
+    if link is not None:
+        conference.cluster = Cluster(link.sharing)
+        settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
     version = importlib.metadata.version("auralink")
     counts = Metrics(
         CollectorRegistry(),
@@ -192,7 +195,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
 
     async def stop() -> None:
         grace = settings.shutdown_grace
-        if settings.migrate_to or server.retire():
+        if await server.retire() or settings.migrate_to:
             migrating = grace * MIGRATION_SHARE
             await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
             grace -= migrating
