@@ -268,6 +268,12 @@ async def serve(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, server: Running, media_port: int) -> None:
+    if settings.ready_file:
+        # Renamed into place, so that who waits for the file never reads half of it.
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
+        path = Path(settings.ready_file)
+        path.with_suffix(".part").write_text(json.dumps(ready))
+        path.with_suffix(".part").replace(path)
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
@@ -277,12 +283,6 @@ def _announce(settings: Settings, server: Running, media_port: int) -> None:
         bind = Bind(settings.operators.host, server.admin_port)
         scheme = "http" if is_loopback(bind.host) else scheme
         print(f"Operators are served at {scheme}://{bind}", flush=True)
-    if settings.ready_file:
-        # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
-        path = Path(settings.ready_file)
-        path.with_suffix(".part").write_text(json.dumps(ready))
-        path.with_suffix(".part").replace(path)
 
 
 def run(settings: Settings) -> None:
