@@ -25,6 +25,7 @@ class Membership:
     patience_after_return: float
     nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)  # as last seen, those that are missing too
     missing: dict[NodeId, float] = field(default_factory=dict)  # when they will be gone
+    replaced: set[NodeId] = field(default_factory=set)  # behind these ids there is another process now
     _returned: float = float("-inf")
 
     def returned(self, now: float) -> None:
@@ -35,6 +36,7 @@ class Membership:
     def announced(self, live: Iterable[NodeRecord], now: float) -> bool:
         """The store told who holds a lease; returns whether that changed who is known."""
         fresh = {record.node: record for record in live if record.node != self.me}
+        self.replaced |= {node for node, record in fresh.items() if self._is_another(record)}
         changed = any(self.nodes.get(node) != record for node, record in fresh.items())
         self.nodes.update(fresh)
         patience = self.patience_after_return if now - self._returned < ALL_BACK else PATIENCE
@@ -65,6 +67,10 @@ class Membership:
         """Whether it shares what it has, as far as we know: it lives, and the store is not away for it."""
         record = self.nodes.get(node)
         return record is not None and record.shares and node not in self.missing
+
+    def _is_another(self, record: NodeRecord) -> bool:
+        known = self.nodes.get(record.node)
+        return known is not None and known.nonce not in ("", record.nonce)
 
     def __contains__(self, node: NodeId) -> bool:
         return node in self.nodes
