@@ -43,6 +43,7 @@ from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
@@ -167,14 +168,22 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     link = build_link(settings, port)
     conference.cluster = Cluster(link.sharing if link else None)
     version = importlib.metadata.version("auralink")
+    registry = CollectorRegistry()
     counts = Metrics(
-        CollectorRegistry(),
+        registry,
         lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets)),
         version,
     )
-    conference.limited = counts.limit_refused
+    shared = SharedMetrics(registry, conference.cluster.sharing, conference.episodes, time.monotonic)
+    conference.limited, conference.conflicted = counts.limit_refused, shared.conflicted
     server = Server(
-        conference, media, counts, link, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
+        conference,
+        media,
+        counts,
+        shared,
+        link,
+        outbox_messages=settings.outbox_messages,
+        outbox_bytes=settings.outbox_bytes,
     )
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None

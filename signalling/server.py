@@ -13,14 +13,16 @@ from starlette.websockets import WebSocket
 
 from sfu.media_plane import MediaPlane
 from state.link import Link
+from state.news import News
 
-from . import control, migration
+from . import control, degradation, migration
 from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
 from .metrics import Metrics
+from .metrics_shared import SharedMetrics
 from .outbox import Outbox
 from .websocket import Connection
 
@@ -37,6 +39,7 @@ class Server:
         conference: Conference,
         media: MediaPlane,
         metrics: Metrics,
+        shared: SharedMetrics,
         link: Link | None = None,
         *,
         outbox_messages: int,
@@ -45,9 +48,10 @@ class Server:
         self._conference = conference
         self._media = media
         self._metrics = metrics
+        self._shared = shared
         self._link = link
         if link is not None:
-            link.heard = lambda news: self.dispatch(NewsHeard(news))
+            link.heard = self._heard
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
@@ -116,7 +120,7 @@ class Server:
         except Exception:
             # A fault of ours in one client's event must not end everybody's calls.
             log.exception("The conference failed at %s", type(event).__name__)
-            self._metrics.internal_errors.inc()
+            self._failed()
             commands = self._conference.take_commands()
             socket = getattr(event, "socket", None)
             if socket is not None:
@@ -133,6 +137,14 @@ class Server:
         finally:
             self._execute_all(conference.take_commands())
             self._share()
+
+    def _heard(self, news: News) -> None:
+        self._shared.heard(news)
+        self.dispatch(NewsHeard(news))
+
+    def _failed(self) -> None:
+        self._metrics.internal_errors.inc()
+        self._shared.failed(degradation.fallbacks(self._conference))
 
     def _share(self) -> None:
         """Hand what changed here to the other instances."""
@@ -151,7 +163,7 @@ class Server:
                 self._execute(command)
             except Exception:
                 log.exception("A command failed: %s", type(command).__name__)
-                self._metrics.internal_errors.inc()
+                self._failed()
 
     def _execute(self, command: Command) -> None:
         match command:

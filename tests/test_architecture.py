@@ -25,6 +25,7 @@ SHELLS = {
     "signalling.loop_lag",
     "signalling.media_work",
     "signalling.metrics",
+    "signalling.metrics_shared",
     "signalling.operators",
     "signalling.responses",
     "signalling.server",
