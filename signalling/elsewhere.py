@@ -13,7 +13,7 @@ from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renam
 from state.settings import RoomSettings
 from state.view import Remote
 
-from . import degradation, departure, moderation, moderators, negotiation, roster
+from . import degradation, departure, gathering, moderation, moderators, negotiation, roster
 from . import messages as m
 from .cluster import parse
 from .commands import Logged, Send
@@ -92,6 +92,7 @@ def take(conference: Conference, news: News) -> None:
         case RoomChanged(room):
             refresh(conference, room)
             _end_older_sessions(conference, room)
+            gathering.look(conference, room)
         case SettingsHeard(room, settings):
             settings_heard(conference, room, settings)
         case Heard(room, payload):
@@ -117,6 +118,7 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
             )
         return
     was_told = "redis" in conference.degraded
+    gathering.begin_anew(conference)
     for room in list(conference.rooms.names()):
         if was_told and (room in news.rooms or room in conference.shown):
             _replace(conference, room, "reconciled")
