@@ -57,6 +57,7 @@ class Server:
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
         self._ids = itertools.count(1)
         self._work: MediaWork | None = None
+        self.is_ending = False  # it was asked to end, and hands its people over
         self._empty = asyncio.Event()  # no connection is open
         self._empty.set()
 
@@ -70,6 +71,11 @@ class Server:
             async for event in self._media.events():
                 self.dispatch(MediaHappened(event))
             log.error("The media plane ended its events")
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether `run` has not begun."""
+        return self._work is None
 
     def must_wait(self, address: str) -> float:
         """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
@@ -91,6 +97,7 @@ class Server:
 
     def retire(self) -> bool:
         """Have other instances send nobody here any more; False if there is none that could take anybody."""
+        self.is_ending = True
         if self._link is None:
             return False
         sharing = self._link.sharing
@@ -100,11 +107,13 @@ class Server:
 
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
+        self.is_ending = True
         self.moderate(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
         await self._until_empty(patience)
 
     async def shut_down(self, patience: float) -> None:
         """Tell every client to go and wait at most `patience` seconds until their sockets are closed."""
+        self.is_ending = True
         self.dispatch(ShutdownBegan())
         await self._until_empty(patience)
 
