@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from sfu.addresses import LocalAddress, local_addresses
@@ -33,18 +34,21 @@ from state.redis_store import RedisStore
 from state.sharing import Sharing
 from state.wire import NodeRecord
 
-from . import http, migration
+from . import dependencies, http, migration
 from .admin import Admin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
 from .config import Bind, ConfigError, Settings, is_loopback
+from .degraded_headers import DegradedHeaders
 from .ice_servers import IceServerList
 from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
+from .readiness import Readiness
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
 
@@ -170,27 +174,45 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         conference.cluster = Cluster(link.sharing)
         settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
     version = importlib.metadata.version("auralink")
+    registry = CollectorRegistry()
     counts = Metrics(
-        CollectorRegistry(),
+        registry,
         lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets)),
         version,
     )
-    conference.limited = counts.limit_refused
+    shared = SharedMetrics(registry, conference.cluster.sharing, conference.episodes, time.monotonic)
+    conference.limited, conference.conflicted = counts.limit_refused, shared.conflicted
     server = Server(
-        conference, media, counts, link, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
+        conference,
+        media,
+        counts,
+        shared,
+        link,
+        outbox_messages=settings.outbox_messages,
+        outbox_bytes=settings.outbox_bytes,
     )
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
-    operators = Operators(media, counts, lag, version, time.monotonic())
+    ready = Readiness(server, conference, media, lag)
+    operators = Operators(media, counts, lag, conference, version, time.monotonic())
     admin = Admin(server)
-    here = _routes_beside_the_page(settings, operators, admin)
-    web = http.build(settings=settings, server=server, tokens=tokens, counts=counts, port=port, for_operators=here)
+    middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
+    web = http.build(
+        settings=settings,
+        server=server,
+        tokens=tokens,
+        counts=counts,
+        port=port,
+        others=[*ready.routes(), *_routes_beside_the_page(settings, operators, admin)],
+        middleware=middleware,
+    )
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        theirs = application(_routes_for_operators(settings, operators, admin))
+        routes = [*ready.routes(), *_routes_for_operators(settings, operators, admin)]
+        theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
 
     async def stop() -> None:

@@ -147,6 +147,7 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
         session = conference.sessions[ours]
         newer = (one.participant.joined, one.participant.id) > (member.joined, member.id)
         if newer and session.moves_until < conference.at.now:
+            conference.conflicted("identity", 1)
             departure.replaced(conference, session)
 
 
@@ -157,9 +158,11 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
         return
     if room not in conference.rooms:
         settings = settings.lasting_only()
-    before, incarnation = doors.rules(room), doors.of(room).incarnation
+    before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
     if not doors.adopt(room, settings):
         return
+    for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
+        conference.conflicted(kind, count)
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return
