@@ -6,13 +6,14 @@ which news came in which order, or were lost. An identity is shown once: the ses
 
 from __future__ import annotations
 
+from state.guard import CircuitState
 from state.model import ParticipantId, RoomName, TrackId
 from state.modes import Mode
 from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, RoomChanged, SettingsHeard
 from state.settings import RoomSettings
 from state.view import Remote
 
-from . import degradation, departure, moderation, moderators, negotiation, roster
+from . import degradation, departure, gathering, moderation, moderators, negotiation, roster
 from . import messages as m
 from .cluster import parse
 from .commands import Logged, Send
@@ -91,6 +92,7 @@ def take(conference: Conference, news: News) -> None:
         case RoomChanged(room):
             refresh(conference, room)
             _end_older_sessions(conference, room)
+            gathering.look(conference, room)
         case SettingsHeard(room, settings):
             settings_heard(conference, room, settings)
         case Heard(room, payload):
@@ -100,11 +102,11 @@ def take(conference: Conference, news: News) -> None:
         case Renamed(before, after):
             text = f"Another process holds the node id {before}; this instance goes on as {after}"
             conference.do(Logged("critical", text))
-        case CircuitMoved(moved):
+        case CircuitMoved(moved) if CircuitState.CLOSED in (moved.before, moved.after):
             text = f"Circuit to redis: {moved.before.value} -> {moved.after.value} ({moved.reason})"
             conference.do(Logged("info", text))
-        case NodesChanged():
-            pass
+        case CircuitMoved() | NodesChanged():
+            pass  # a trial that failed changes nothing
 
 
 def _mode_moved(conference: Conference, news: ModeMoved) -> None:
@@ -116,6 +118,7 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
             )
         return
     was_told = "redis" in conference.degraded
+    gathering.begin_anew(conference)
     for room in list(conference.rooms.names()):
         if was_told and (room in news.rooms or room in conference.shown):
             _replace(conference, room, "reconciled")

@@ -69,7 +69,9 @@ def build(
     ]
     if settings.dev_mode:
         routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
-    routes.append(Mount("/", _Page((settings.url, settings.migrate_to), directory=WEB, html=True, check_dir=False)))
+    routes.append(
+        Mount("/", _Page((settings.advertise_url, settings.migrate_to), directory=WEB, html=True, check_dir=False))
+    )
     return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
 
@@ -109,7 +111,7 @@ class _WebSocketDoor:
         with contextlib.ExitStack() as stranger:
             stranger.callback(self._strangers.leave, address)
             await websocket.accept(subprotocol=m.SUBPROTOCOL)
-            url = self._settings.url or origins.websocket_url(host, origin, websocket.url.scheme)
+            url = self._settings.advertise_url or origins.websocket_url(host, origin, websocket.url.scheme)
             await self._server.serve(websocket, address, url, verified=stranger.close)
 
     async def _refuse(

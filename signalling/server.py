@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from starlette.websockets import WebSocket
 
 from sfu.media_plane import MediaPlane
+from state.link import Link
 
 from . import control, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Record, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
 from .conference import Conference
-from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
+from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
 from .metrics import Metrics
 from .outbox import Outbox
@@ -36,6 +37,7 @@ class Server:
         conference: Conference,
         media: MediaPlane,
         metrics: Metrics,
+        link: Link | None = None,
         *,
         outbox_messages: int,
         outbox_bytes: int,
@@ -43,6 +45,9 @@ class Server:
         self._conference = conference
         self._media = media
         self._metrics = metrics
+        self._link = link
+        if link is not None:
+            link.heard = lambda news: self.dispatch(NewsHeard(news))
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
@@ -56,6 +61,8 @@ class Server:
         async with asyncio.TaskGroup() as tasks:
             self._work = MediaWork(self._media, tasks, self.dispatch, self._metrics.media_failed)
             tasks.create_task(self._tick(), name="tick")
+            if self._link is not None:
+                tasks.create_task(self._link.run(), name="sharing")
             async for event in self._media.events():
                 self.dispatch(MediaHappened(event))
             log.error("The media plane ended its events")
@@ -77,6 +84,15 @@ class Server:
             self._verified.pop(connection.id, None)
             if not self._connections:
                 self._empty.set()
+
+    def retire(self) -> bool:
+        """Have other instances send nobody here any more; False if there is none that could take anybody."""
+        if self._link is None:
+            return False
+        sharing = self._link.sharing
+        sharing.set_record(time.monotonic(), accepting=False)
+        self._link.pump()
+        return any(record.accepting and record.url for record in sharing.members.nodes.values())
 
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
@@ -106,6 +122,7 @@ class Server:
             if socket is not None:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
         self._execute_all(commands)
+        self._share()
 
     def moderate(self, act: Callable[[Conference], None]) -> None:
         """Carry out a verb of moderation.py that came from outside of every room. Raises Refused."""
@@ -115,6 +132,18 @@ class Server:
             act(conference)
         finally:
             self._execute_all(conference.take_commands())
+            self._share()
+
+    def _share(self) -> None:
+        """Hand what changed here to the other instances."""
+        conference = self._conference
+        members = conference.rooms.take_changed()
+        settings = {room: conference.doors.of(room) for room in conference.doors.take_changed()}
+        if self._link is not None and (members or settings):
+            sizes = {"rooms": len(conference.rooms), "participants": len(conference.sessions)}
+            conference.cluster.share(members, settings, time.monotonic(), **sizes)
+        if self._link is not None:
+            self._link.pump()
 
     def _execute_all(self, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -144,6 +173,8 @@ class Server:
             case Record(action, room, by, whom):
                 self._metrics.moderated(action)
                 log.info("Moderation in room %r: %s of %r by %r", room, action, whom, by)
+            case Logged(level, text):
+                log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
             case _:
                 if self._work is not None:
                     self._work.do(command)

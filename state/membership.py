@@ -61,5 +61,10 @@ class Membership:
         """Whether somebody held a lease when the store was last asked."""
         return node in self.nodes and node not in self.missing
 
+    def keeps_up(self, node: NodeId) -> bool:
+        """Whether it shares what it has, as far as we know: it lives, and the store is not away for it."""
+        record = self.nodes.get(node)
+        return record is not None and record.shares and node not in self.missing
+
     def __contains__(self, node: NodeId) -> bool:
         return node in self.nodes

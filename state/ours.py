@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from .model import RoomName
 from .own import OwnSlice
+from .slices import NOTHING
 from .timing import Timing
 
 NEVER = float("inf")
@@ -21,6 +22,8 @@ class Ours:
         self._timing = timing
         self._agenda: list[tuple[float, int, RoomName]] = []  # a heap; an entry that `due` does not confirm is void
         self._order = itertools.count()
+        self._unsettled: dict[RoomName, None] = {}  # of which the store does not have all
+        self._floor = NOTHING  # the largest version of slices that are gone from here
 
     def __contains__(self, room: RoomName) -> bool:
         return room in self.slices
@@ -32,12 +35,17 @@ class Ours:
         """Our slice of a room; the first look makes one."""
         own = self.slices.get(room)
         if own is None:
-            own = self.slices[room] = OwnSlice(room, due=now)
+            # Who comes back to a room goes on above the versions that others may remember.
+            own = self.slices[room] = OwnSlice(room, due=now, version=self._floor)
         return own
 
     def schedule(self, own: OwnSlice, due: float) -> None:
         """Have a slice written at `due`, or earlier if it is due then. One that is being written waits for its turn."""
         own.due = min(own.due, due)
+        if own.is_stored:
+            self._unsettled.pop(own.room, None)
+        else:
+            self._unsettled.setdefault(own.room)
         if own.writing is None:
             heapq.heappush(self._agenda, (own.due, next(self._order), own.room))
 
@@ -55,6 +63,8 @@ class Ours:
         """A write of this slice ended: schedule the next. Returns True if none is needed ever: it is gone."""
         if own.is_empty and own.is_stored:
             del self.slices[own.room]
+            self._unsettled.pop(own.room, None)
+            self._floor = max(self._floor, own.version)
             return True
         if own.is_stored:
             self.schedule(own, now + (self._timing.renew if own.members else self._timing.renew_empty))
@@ -75,6 +85,7 @@ class Ours:
 
     def rename(self, now: float) -> None:
         """Write all again, as an instance with another id."""
+        self._floor = NOTHING
         for own in self.slices.values():
             own.rename(now)
             self.schedule(own, now)
@@ -88,16 +99,16 @@ class Ours:
 
     def life(self, own: OwnSlice) -> float:
         """For how many seconds the store should keep a slice that is not renewed."""
-        if own.settings.lasting:
+        if own.settings.lasting.context:  # a ban, or that it was lifted
             return self._timing.lasting_life
         return self._timing.slice_life if own.members else self._timing.empty_life
 
     def lag(self, now: float) -> float:
         """For how many seconds the oldest change has not reached the store; 0.0 if all have."""
-        since = [own.dirty_since for own in self.slices.values() if own.dirty_since is not None]
-        return now - min(since, default=now)
+        since = (self.slices[room].dirty_since for room in self._unsettled)
+        return now - min((at for at in since if at is not None), default=now)
 
     @property
     def are_stored(self) -> bool:
         """The store has all that there is to say."""
-        return all(own.is_stored for own in self.slices.values())
+        return not self._unsettled

@@ -70,6 +70,7 @@ class RoomSettings:
         return max((*self.open.context.values(), *self.lasting.context.values()), default=0)
 
     def __bool__(self) -> bool:
+        """Whether anything holds."""
         return bool(self.open) or bool(self.lasting)
 
     # --------------------------------------------------------------------------------------------------- changes

@@ -12,13 +12,12 @@ on.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from . import wire
-from .guard import CircuitOpen, CircuitState, Guard, Outcome, Permit, Transition
+from .calls import Call, Calls
+from .guard import CircuitState, Guard, Transition
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
 from .modes import Mode, ModeChange, Modes
@@ -27,21 +26,15 @@ from .notes import Notes
 from .ours import Ours
 from .own import OwnSlice
 from .settings import RoomSettings
-from .store import Announce, Announced, Fetched, FetchSlices, Post, Reply, Request, StoreError, WriteSlice, Written
+from .slices import NO_SETTINGS
+from .store import Announce, Announced, Fetched, FetchSlices, Post, Reply, StoreError, WriteSlice, Written
 from .timing import Timing
 from .view import View
 from .wire import Changed, NodeRecord, Note, Said, WireError
 
 Randomness = Callable[[int], bytes]
 DEFAULT_TIMING = Timing()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request to carry out; `Sharing.answered` or `Sharing.failed` must follow."""
-
-    id: int
-    request: Request
+SHARING = (Mode.CLUSTERED, Mode.RECONCILING)  # the modes in which what happens here is written at once
 
 
 class Sharing:
@@ -65,16 +58,14 @@ class Sharing:
         self._name = record.node
         self.record = wire.change_record(record, node=self._new_id(), nonce=random(16).hex())
         self.members = Membership(self.record.node, 2 * timing.lease)
-        self.view = View(self.members, lambda: self.modes.mode is Mode.CLUSTERED)
+        self.view = View(self.members, lambda: self.modes.mode is Mode.CLUSTERED, timing)
         self.ours = Ours(timing)
         self.epoch = 1
         self.counts = dict.fromkeys(
             ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed"), 0
         )
         self.reconcile_seconds: deque[float] = deque(maxlen=1000)  # of each time; whoever reads them takes them out
-        self._ids = itertools.count(1)
-        self._pending: dict[int, tuple[Request, Permit]] = {}
-        self._calls: list[Call] = []
+        self._calls = Calls(self.guard)
         self._events: list[News] = []
         self._writes = 0
         self.notes = Notes(timing.max_notes)
@@ -85,6 +76,7 @@ class Sharing:
         self._reachable = False  # an announcement went through since the circuit last opened
         self._next_fetch = now
         self._reconciling_since = now
+        self._told = False  # whether the mode was one that people hear of, at the last tick
         self._news_at = now
         self._changed: set[RoomName] = set()  # what nobody was told of yet, because we are not clustered
 
@@ -129,6 +121,11 @@ class Sharing:
         return Announce(self.record, self.timing.lease, leaving=True)
 
     @property
+    def writer(self) -> str:
+        """A name for settings that are written here. No other process has it, not even one that took our id."""
+        return f"{self._name}-{self.record.nonce[:16]}"
+
+    @property
     def is_stored(self) -> bool:
         """The store has all that we have to say."""
         return not self.notes and self.ours.are_stored
@@ -143,6 +140,11 @@ class Sharing:
         change = self.modes.update(now, healthy=healthy, reason="" if healthy else why)
         if change is not None:
             self._moved(change, now)
+        elif self.modes.announced and not self._told and self.modes.degraded:
+            # The store was away from the start, and by now it has been for so long that people should know.
+            modes = self.modes
+            self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
+        self._told = self.modes.announced
         if self.modes.mode is Mode.RECONCILING and self._has_reconciled(now):
             done = self.modes.reconciled(now)
             if done is not None:
@@ -157,8 +159,7 @@ class Sharing:
             self._write(now)
             self._fetch(now)
             self._post(now)
-        calls, self._calls = self._calls, []
-        return calls
+        return self._calls.take()
 
     def take_events(self) -> list[News]:
         """What happened."""
@@ -167,10 +168,7 @@ class Sharing:
 
     def answered(self, call: int, reply: Reply, now: float) -> None:
         """The store answered."""
-        if call not in self._pending:
-            return  # it was asked under another id
-        request, permit = self._pending.pop(call)
-        self.guard.record(permit, Outcome.SUCCESS, now)
+        request = self._calls.answered(call, now)
         match request, reply:
             case Announce(), Announced():
                 self._announced(reply, now)
@@ -183,11 +181,7 @@ class Sharing:
 
     def failed(self, call: int, error: StoreError, now: float) -> None:
         """The store did not answer, or not well; nobody knows what became of the request."""
-        if call not in self._pending:
-            return
-        request, permit = self._pending.pop(call)
-        outcome = Outcome.IGNORED if error.ours else Outcome.FATAL if error.lasting else Outcome.FAILURE
-        self.guard.record(permit, outcome, now, error.reason)
+        request = self._calls.failed(call, error, now)
         match request:
             case Announce():
                 self._announcing = False
@@ -199,9 +193,7 @@ class Sharing:
                 if own is not None:
                     self.ours.retry(own, now)
             case FetchSlices(room=room):
-                remote = self.view.rooms.get(room)
-                if remote is not None:
-                    remote.fetching = False
+                self.view.not_fetched(room)
                 self._next_fetch = now + self.timing.retry
             case Post(notes=notes):
                 self._posting = False
@@ -225,29 +217,20 @@ class Sharing:
     @property
     def _shares(self) -> bool:
         mode = self.modes.mode
-        return mode in (Mode.CLUSTERED, Mode.RECONCILING) and self.guard.state is CircuitState.CLOSED
-
-    def _call(self, request: Request, now: float, *, early: bool = False) -> bool:
-        try:
-            permit = self.guard.acquire(now, early=early)
-        except CircuitOpen:
-            return False
-        call = Call(next(self._ids), request)
-        self._pending[call.id] = request, permit
-        self._calls.append(call)
-        return True
+        return mode in SHARING and self.guard.state is CircuitState.CLOSED
 
     def _announce(self, now: float) -> None:
         if self._announcing or now < self._next_announcement:
             return
-        self._announcing = self._call(Announce(self.record, self.timing.lease), now, early=True)
+        self.record = wire.change_record(self.record, shares=self.modes.mode in SHARING)
+        self._announcing = self._calls.ask(Announce(self.record, self.timing.lease), now, early=True)
         self._next_announcement = now + (
             self.timing.canary if self.guard.state is CircuitState.CLOSED else self.timing.canary_while_away
         )
 
     def _write(self, now: float) -> None:
         while self._writes < self.timing.max_writes and (own := self.ours.take_due(now)) is not None:
-            if self._call(own.next_write(self.record.node, self.epoch, self.ours.life(own)), now):
+            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own)), now):
                 self._writes += 1
             else:
                 self.ours.retry(own, now)
@@ -255,14 +238,15 @@ class Sharing:
     def _fetch(self, now: float) -> None:
         if now < self._next_fetch:
             return
-        for room, remote in self.view.take_behind():
-            asked = tuple(remote.behind)
-            remote.fetching = self._call(FetchSlices(room, asked), now)
+        while (behind := self.view.take_behind()) is not None:
+            if not self._calls.ask(FetchSlices(*behind), now):
+                self.view.not_fetched(behind[0])
+                return
 
     def _post(self, now: float) -> None:
         if self.notes and not self._posting:
             notes = self.notes.take(self.timing.notes_per_post)
-            self._posting = self._call(Post(notes, self.timing.max_notes, self.timing.inbox_life), now)
+            self._posting = self._calls.ask(Post(notes, self.timing.max_notes, self.timing.inbox_life), now)
 
     # ------------------------------------------------------------------------------------------------------ answers
 
@@ -294,7 +278,7 @@ class Sharing:
         if reply.status != "applied":
             self.counts["stale_writes" if reply.status == "stale" else "behind_writes"] += 1
         note = own.answered(reply, now)
-        self.view.room(write.room).listed(reply.listed, self.record.node, now)
+        self.view.listed(write.room, reply.listed, now)
         if note is not None:
             self.notes.put(self.view.interested(write.room), note)
         if self.ours.settled(own, now):
@@ -302,24 +286,21 @@ class Sharing:
             self._changed.discard(write.room)
 
     def _fetched(self, fetch: FetchSlices, reply: Fetched, now: float) -> None:
-        remote = self.view.rooms.get(fetch.room)
-        if remote is None:
-            return
-        remote.fetching = False
-        try:
-            fresh = remote.fetched(reply.slices, fetch.nodes)
-        except WireError:
-            self.counts["unreadable"] += 1
-            return
+        fresh, unreadable = self.view.fetched(fetch.room, reply.slices, fetch.nodes)
+        self.counts["unreadable"] += unreadable
         for node in fresh:
             self._news(fetch.room, node, now)
 
     def _hear(self, note: Note, now: float) -> None:
-        if note.node == self.record.node or note.room not in self.ours:
+        if note.node == self.record.node:
+            return
+        if note.room not in self.ours:
+            if isinstance(note, Changed):
+                self._deny(note.room, now)
             return
         match note:
             case Changed():
-                outcome = self.view.room(note.room).heard(note)
+                outcome = self.view.heard(note)
                 if outcome == "applied":
                     self._news(note.room, note.node, now)
                 else:
@@ -332,7 +313,7 @@ class Sharing:
         self._news_at = now
         self.members.heard_of(node, now)
         settings = self.view.room(room).slices[node].settings
-        if settings:
+        if settings != NO_SETTINGS:  # that something was taken away is news, too
             self._events.append(SettingsHeard(room, settings))
         self._room_changed(room)
 
@@ -352,6 +333,7 @@ class Sharing:
     def _moved(self, change: ModeChange, now: float) -> None:
         if change.mode is Mode.RECONCILING:
             self._reconciling_since = self._news_at = now
+            self._next_announcement = now  # others may expect us to keep up again
             self._begin_anew(now)
         rooms: tuple[RoomName, ...] = ()
         if change.mode is Mode.CLUSTERED:
@@ -378,12 +360,11 @@ class Sharing:
         self.record = wire.change_record(self.record, node=self._new_id(), nonce=self._random(16).hex())
         self.members.me = self.record.node
         self.epoch = 1
-        self._pending.clear()
+        self._calls.forget()
         self._announcing = self._posting = False
         self._writes = 0
         self._next_announcement = now
-        for remote in self.view.rooms.values():
-            remote.fetching = False
+        self.view.not_fetching()
         self.ours.rename(now)
         self._events.append(Renamed(before, self.record.node))
 
@@ -391,8 +372,14 @@ class Sharing:
         gone = self.members.gone(now)
         if gone:
             self._events.append(NodesChanged())
-        for room in self.view.bury(now, self.timing.unlisted):
+        for room in self.view.bury(now, everywhere=bool(gone)):
             self._room_changed(room)
+
+    def _deny(self, room: RoomName, now: float) -> None:
+        """Somebody believes that we are in this room: a store that went back in time may have said so. Say no."""
+        own = self._slice(room, now)
+        own.due = now + self.timing.retry  # most often our leaving and this note have just met
+        self.ours.schedule(own, own.due)
 
     def _slice(self, room: RoomName, now: float) -> OwnSlice:
         own = self.ours.slice(room, now)

@@ -22,8 +22,10 @@ class Timing:
     spread: float = 1.0  # within which everything is written anew
     settle: float = 2.0  # for others to do the same, after the store's return
     settle_most: float = 6.0
-    unlisted: float = 12.0  # a slice that the store does not list for so long is gone
+    outdated: float = 15.0  # a slice with somebody in it that was not renewed for so long is not kept up
+    unlisted: float = 7.0  # one that is not kept up for so long, or not listed by the store, has lost its members
     inbox_life: float = 60.0
     max_writes: int = 32  # at once
+    max_fetches: int = 32  # likewise
     max_notes: int = 4096  # that wait to be posted, and that an inbox keeps
     notes_per_post: int = 64

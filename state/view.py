@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from . import placement
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
-from .remote import RemoteRoom
-from .wire import NodeRecord
+from .remote import Fresh, Heard, RemoteRoom
+from .slices import Fields, Version
+from .store import Listed
+from .timing import Timing
+from .wire import Changed, NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,19 @@ class Remote:
 
 @dataclass(slots=True)
 class View:
-    """What others say about rooms. `is_connected` tells whether what they say arrives."""
+    """What others say about rooms. `is_connected` tells whether what they say arrives.
+
+    Nothing here looks at all rooms in turn, except when an instance is gone.
+    """
 
     members: Membership
     is_connected: Callable[[], bool]
+    timing: Timing
     rooms: dict[RoomName, RemoteRoom] = field(default_factory=dict)
     own_members: dict[RoomName, Mapping[ParticipantId, Participant]] = field(default_factory=dict)
+    _behind: dict[RoomName, None] = field(default_factory=dict)  # to be fetched, those first that wait longest
+    _fetching: set[RoomName] = field(default_factory=set)
+    _doubtful: set[RoomName] = field(default_factory=set)
 
     def room(self, room: RoomName) -> RemoteRoom:
         """What others say about a room of ours."""
@@ -41,6 +51,57 @@ class View:
         """We have nobody in this room any more."""
         self.rooms.pop(room, None)
         self.own_members.pop(room, None)
+        self._behind.pop(room, None)
+        self._fetching.discard(room)
+        self._doubtful.discard(room)
+
+    # --------------------------------------------------------------------------------------------- what others say
+
+    def heard(self, note: Changed) -> Heard:
+        """A note told of a change. Raises WireError."""
+        remote = self.room(note.room)
+        outcome = remote.heard(note)
+        self._sort(remote)
+        return outcome
+
+    def listed(self, room: RoomName, listing: Mapping[NodeId, Listed], now: float) -> None:
+        """The store listed what slices of a room there are."""
+        remote = self.room(room)
+        remote.listed(listing, self.members.me, now, self.timing.outdated, self.members.keeps_up)
+        self._sort(remote)
+
+    def fetched(
+        self, room: RoomName, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]
+    ) -> Fresh:
+        """Slices were read; returns whose are new, and how many could not be read."""
+        self._fetching.discard(room)
+        remote = self.rooms.get(room)
+        if remote is None:
+            return set(), 0
+        fresh = remote.fetched(found, asked)
+        self._sort(remote)
+        return fresh
+
+    def not_fetched(self, room: RoomName) -> None:
+        """Slices could not be read."""
+        self._fetching.discard(room)
+        if room in self.rooms:
+            self._sort(self.rooms[room])
+
+    def not_fetching(self) -> None:
+        """Whatever was asked for will not come."""
+        for room in list(self._fetching):
+            self.not_fetched(room)
+
+    def _sort(self, remote: RemoteRoom) -> None:
+        if remote.behind and remote.room not in self._fetching:
+            self._behind.setdefault(remote.room)
+        else:
+            self._behind.pop(remote.room, None)
+        if remote.is_doubtful:
+            self._doubtful.add(remote.room)
+        else:
+            self._doubtful.discard(remote.room)
 
     # ------------------------------------------------------------------------------------------------- questions
 
@@ -51,7 +112,7 @@ class View:
             return
         connected = self.is_connected()
         for node, one in known.slices.items():
-            unknown = not connected or node in self.members.missing
+            unknown = not connected or not self.members.keeps_up(node)
             for participant in one.members.values():
                 yield Remote(participant, node, unknown)
 
@@ -83,16 +144,24 @@ class View:
     @property
     def is_behind(self) -> bool:
         """Whether somebody said more than we know."""
-        return any(remote.behind or remote.fetching for remote in self.rooms.values())
+        return bool(self._behind or self._fetching)
 
-    def take_behind(self) -> Iterator[tuple[RoomName, RemoteRoom]]:
-        """The rooms of which slices are to be fetched."""
-        return ((room, remote) for room, remote in list(self.rooms.items()) if remote.behind and not remote.fetching)
+    def take_behind(self) -> tuple[RoomName, tuple[NodeId, ...]] | None:
+        """A room of which slices are to be fetched now, and whose; None if there is none, or enough is under way."""
+        if not self._behind or len(self._fetching) >= self.timing.max_fetches:
+            return None
+        room = next(iter(self._behind))
+        del self._behind[room]
+        self._fetching.add(room)
+        return room, tuple(self.rooms[room].behind)
 
-    def bury(self, now: float, patience: float) -> list[RoomName]:
-        """Take the members of instances away that are gone; returns the rooms in which that changed anything."""
-        return [
-            room
-            for room, remote in self.rooms.items()
-            if remote.bury(lambda node: node not in self.members, now, patience)
-        ]
+    def bury(self, now: float, *, everywhere: bool) -> list[RoomName]:
+        """Take the members of instances away that are gone or do not keep up what they said, from the rooms where
+        there is doubt or from all; returns the rooms in which that changed anything."""
+        buried = []
+        for room in list(self.rooms if everywhere else self._doubtful):
+            remote = self.rooms[room]
+            if remote.bury(lambda node: node not in self.members, now, self.timing.unlisted):
+                buried.append(room)
+            self._sort(remote)
+        return buried

@@ -30,6 +30,7 @@ SHELLS = {
     "signalling.server",
     "signalling.websocket",
     "signalling.websocket_protocol",
+    "state.link",
     "sfu.addresses",
     "sfu.demux",
     "sfu.dtls",
@@ -73,7 +74,7 @@ IMPURE = {
 # What a pure module may import all the same, because it uses no part of it that touches the world.
 ALLOWED = {"state.guard": {"pybreaker"}}  # a table of states; told outcomes, never put around a call
 MAX_LINES = 400
-LONGER = {"signalling.messages": 650}  # a list of models, read by looking up
+LONGER = {"signalling.messages": 720}  # a list of models, read by looking up
 
 
 def modules(*packages: str) -> list[str]:

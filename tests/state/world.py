@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from state.calls import Call
 from state.guard import Guard, Limits, Transition
 from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, Renamed, RoomChanged, SettingsHeard
 from state.settings import ON, RoomSettings
-from state.sharing import Call, Sharing
+from state.sharing import Sharing
 from state.store import Announce, Reply, StoreError, WriteSlice
 from state.wire import NodeRecord
 
