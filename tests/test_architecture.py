@@ -46,6 +46,10 @@ SHELLS = {
     "state.redis_clients",
     "state.redis_errors",
     "state.redis_store",
+    "turn_probe.monitor",
+    "turn_probe.prober",
+    "turn_probe.resolver",
+    "turn_probe.transport",
 }
 IMPURE = {
     *(
