@@ -77,10 +77,8 @@ def _tell_differences(
 
 def snapshot(conference: Conference, room: RoomName) -> m.RoomSnapshot:
     """A room with all who are known to be in it, here and elsewhere."""
-    others = conference.shown[room] = shown(conference, room)
-    if not others:
-        del conference.shown[room]
-    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others.values())
+    others = shown(conference, room).values()
+    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others)
 
 
 # ----------------------------------------------------------------------------------------------------------- news
@@ -129,6 +127,10 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
 
 
 def _replace(conference: Conference, room: RoomName, reason: str) -> None:
+    conference.shown.pop(room, None)
+    others = shown(conference, room)
+    if others:
+        conference.shown[room] = others
     conference.tell_room(room, m.RoomReplaced(room=snapshot(conference, room), reason=reason))
 
 
@@ -145,6 +147,7 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
         session = conference.sessions[ours]
         newer = (one.participant.joined, one.participant.id) > (member.joined, member.id)
         if newer and session.moves_until < conference.at.now:
+            conference.conflicted("identity", 1)
             departure.replaced(conference, session)
 
 
@@ -155,9 +158,11 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
         return
     if room not in conference.rooms:
         settings = settings.lasting_only()
-    before, incarnation = doors.rules(room), doors.of(room).incarnation
+    before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
     if not doors.adopt(room, settings):
         return
+    for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
+        conference.conflicted(kind, count)
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return
