@@ -104,6 +104,8 @@ class Promises:
 
     def moved(self, name: str, change: ModeChange) -> None:
         """The mode of an instance changed: as is allowed, and not before its time."""
+        if change.before is change.mode:
+            return  # nothing moved: people are told of an outage that was there from the start
         last = self._moves.get(name)
         assert (change.before, change.mode) in MOVES
         stayed = None if last is None else change.at - last.at
