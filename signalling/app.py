@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import importlib.metadata
 import json
 import logging
 import os
+import random
 import secrets
 import signal
 import sys
@@ -18,23 +20,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from sfu.addresses import LocalAddress, local_addresses
 from sfu.engine import Engine, EngineOptions
 from sfu.media_plane import MediaPlane
+from state.guard import Guard, Limits
+from state.link import Link
+from state.model import NodeId
+from state.modes import Modes
+from state.redis_store import RedisStore
+from state.sharing import Sharing
+from state.wire import NodeRecord
 
-from . import http, migration
+from . import dependencies, http, migration
 from .admin import Admin
 from .certificates import Certificate, CertificateError
+from .cluster import Cluster
 from .conference import Conference, Rules
 from .config import Bind, ConfigError, Settings, is_loopback
+from .degraded_headers import DegradedHeaders
 from .ice_servers import IceServerList
 from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
+from .readiness import Readiness
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
 
@@ -90,6 +104,46 @@ def build_conference(settings: Settings, tokens: Tokens) -> Conference:
     return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
 
 
+def build_link(settings: Settings, port: int) -> Link | None:
+    """The way to the other instances, if there are any. Raises ConfigError."""
+    if not settings.redis_url:
+        return None
+    try:
+        store = RedisStore(settings.redis_url)
+    except ValueError as error:
+        raise ConfigError(f"--redis-url: {error}") from None
+    record = NodeRecord(
+        node=NodeId(settings.node or f"node-{secrets.token_hex(3)}"),
+        nonce="",
+        url=settings.advertise_url or _own_url(settings, port),
+        region=settings.region,
+        started=time.time(),
+    )
+    if not record.url:
+        log.warning("Nobody is sent here by other instances until --advertise-url says where clients reach this one")
+    limits = Limits(max_failures=settings.circuit_breaker_max_failures, timeout=settings.circuit_breaker_timeout)
+    chance = random.SystemRandom().random
+    now = time.monotonic()
+    return Link(
+        Sharing(
+            record,
+            guard=lambda listener: Guard("redis", limits, listener, chance, now),
+            modes=Modes(now),
+            random=secrets.token_bytes,
+            now=now,
+        ),
+        store,
+    )
+
+
+def _own_url(settings: Settings, port: int) -> str:
+    """Where clients reach this instance, if it serves one address only; empty if nobody can say."""
+    if not settings.host:
+        return ""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'wss' if settings.tls_cert else 'ws'}://{host}:{port}/ws"
+
+
 def build_certificate(settings: Settings) -> Certificate | None:
     """The certificate for TLS, if one is set. Raises ConfigError."""
     if not settings.tls_cert:
@@ -113,37 +167,61 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
     tokens = Tokens(keys)
     conference = build_conference(settings, tokens)
+    sockets, operator_sockets = listen(settings)
+    port, admin_port = port_of(sockets), port_of(operator_sockets)
+    link = build_link(settings, port)
+    if link is not None:
+        conference.cluster = Cluster(link.sharing)
+        settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
     version = importlib.metadata.version("auralink")
+    registry = CollectorRegistry()
     counts = Metrics(
-        CollectorRegistry(),
+        registry,
         lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets)),
         version,
     )
-    conference.limited = counts.limit_refused
+    shared = SharedMetrics(registry, conference.cluster.sharing, conference.episodes, time.monotonic)
+    conference.limited, conference.conflicted = counts.limit_refused, shared.conflicted
     server = Server(
-        conference, media, counts, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
+        conference,
+        media,
+        counts,
+        shared,
+        link,
+        outbox_messages=settings.outbox_messages,
+        outbox_bytes=settings.outbox_bytes,
     )
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
-    operators = Operators(media, counts, lag, version, time.monotonic())
-    sockets, operator_sockets = listen(settings)
-    port, admin_port = port_of(sockets), port_of(operator_sockets)
+    ready = Readiness(server, conference, media, lag)
+    operators = Operators(media, counts, lag, conference, version, time.monotonic())
     admin = Admin(server)
-    here = _routes_beside_the_page(settings, operators, admin)
-    web = http.build(settings=settings, server=server, tokens=tokens, counts=counts, port=port, for_operators=here)
+    middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
+    web = http.build(
+        settings=settings,
+        server=server,
+        tokens=tokens,
+        counts=counts,
+        port=port,
+        others=[*ready.routes(), *_routes_beside_the_page(settings, operators, admin)],
+        middleware=middleware,
+    )
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        theirs = application(_routes_for_operators(settings, operators, admin))
+        routes = [*ready.routes(), *_routes_for_operators(settings, operators, admin)]
+        theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
-    migrating = settings.shutdown_grace * MIGRATION_SHARE if settings.migrate_to else 0.0
 
     async def stop() -> None:
-        if settings.migrate_to:
+        grace = settings.shutdown_grace
+        if await server.retire() or settings.migrate_to:
+            migrating = grace * MIGRATION_SHARE
             await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
-        await server.shut_down((settings.shutdown_grace - migrating) * GOODBYE_SHARE)
+            grace -= migrating
+        await server.shut_down(grace * GOODBYE_SHARE)
 
     def restart_media() -> None:
         server.moderate(lambda conference: migration.restart_all_media(conference, "operator"))
@@ -165,6 +243,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
             await asyncio.gather(*listening)
             for task in background:
                 task.cancel()
+            if link is not None:
+                await asyncio.wait([core])
+                await link.end()
 
 
 def _routes_beside_the_page(settings: Settings, operators: Operators, admin: Admin) -> list[BaseRoute]:
@@ -205,11 +286,16 @@ async def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
         await ended.wait()
-        goal = f"going on at {settings.migrate_to}" if settings.migrate_to else "saying goodbye"
-        log.info("Asked to end: %d connections are %s", len(server.conference.sockets), goal)
+        log.info("Asked to end, with %d connections", len(server.conference.sockets))
 
 
 def _announce(settings: Settings, server: Running, media_port: int) -> None:
+    if settings.ready_file:
+        # Renamed into place, so that who waits for the file never reads half of it.
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
+        path = Path(settings.ready_file)
+        path.with_suffix(".part").write_text(json.dumps(ready))
+        path.with_suffix(".part").replace(path)
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
@@ -219,12 +305,6 @@ def _announce(settings: Settings, server: Running, media_port: int) -> None:
         bind = Bind(settings.operators.host, server.admin_port)
         scheme = "http" if is_loopback(bind.host) else scheme
         print(f"Operators are served at {scheme}://{bind}", flush=True)
-    if settings.ready_file:
-        # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
-        path = Path(settings.ready_file)
-        path.with_suffix(".part").write_text(json.dumps(ready))
-        path.with_suffix(".part").replace(path)
 
 
 def run(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from sfu.media_plane import PeerId, PublishedTrack, TrackId
 
@@ -62,6 +63,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """Write a line to the log."""
+
+    level: Literal["info", "warning", "critical"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPeer:
     """Make a media peer in `room`."""
 
@@ -111,4 +120,4 @@ class SetMuted:
 
 
 MediaCommand = OpenPeer | ClosePeer | AnswerOffer | Subscribe | Unsubscribe | SetMuted
-Command = Send | CloseSocket | Verified | Record | MediaCommand
+Command = Send | CloseSocket | Verified | Record | Logged | MediaCommand

@@ -2,8 +2,9 @@
 
 It is pure: events go in with the time at which they happened, commands come out. Its behaviours are told in
 entrance.py (join, resume), precall.py (the test before joining), departure.py (leave, loss, timeout), negotiation.py
-(offers and what media reports) and conversation.py (everything else a member may ask for); control.py leads each event
-to the one it belongs to.
+(offers and what media reports), conversation.py (everything else a member may ask for), elsewhere.py (people of the
+same room at other instances) and gathering.py (bringing them together); control.py leads each event to the one it
+belongs to.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from state.memory import OwnRooms
 from state.model import ParticipantId, RoomName
 
 from . import messages as m
+from .cluster import Cluster
 from .commands import CloseCode, CloseSocket, Command, Send
 from .doors import Doors
+from .episodes import Episodes
 from .events import Instant, SocketId
 from .limits import BucketPerAddress, BucketPerKey, CountPerKey, Rate
 from .session import Check, Session, Socket, Standing, Waiter
@@ -81,7 +84,7 @@ class Refused(Exception):
 class Migration:
     """Where everybody is asked to go on, until when (seconds, monotonic), and when each is asked who was not yet."""
 
-    url: str
+    url: str  # empty: at the home of each room among the other instances
     reason: str
     ends_at: float
     due: dict[ParticipantId, float]
@@ -111,7 +114,13 @@ class Conference:
     failures: BucketPerAddress = field(init=False)  # an address that has used them up is refused before the upgrade
     connections: CountPerKey = field(init=False)  # of an identity in a room
     limited: Callable[[str], None] = lambda limit: None  # told the name of each limit that refused something
+    conflicted: Callable[[str, int], None] = lambda kind, count: None  # told what was changed apart and has met
     migration: Migration | None = None
+    cluster: Cluster = field(default_factory=Cluster)
+    shown: dict[RoomName, dict[ParticipantId, m.ParticipantInfo]] = field(default_factory=dict)  # others, as told
+    degraded: dict[str, m.Degradation] = field(default_factory=dict)  # what is away, by dependency
+    episodes: Episodes = field(default_factory=Episodes)
+    next_gathering: float = 0.0
     shutting_down: bool = False
     at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))
     commands: list[Command] = field(default_factory=list)
@@ -120,7 +129,7 @@ class Conference:
         self.joins = BucketPerKey(self.rules.joins)
         self.failures = BucketPerAddress(self.rules.failures)
         self.connections = CountPerKey(self.rules.max_connections_per_identity)
-        self.doors = Doors(self.rules.removal_memory)
+        self.doors = Doors(self.rules.removal_memory, writer=lambda: self.cluster.writer)
 
     # ------------------------------------------------------------------------------------------------ who is here
 

@@ -43,6 +43,11 @@ class Bind:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+# Known to operators by names of their own, too.
+UNPREFIXED = {
+    "circuit_breaker_max_failures": ("CIRCUIT_BREAKER_MAX_FAILURES",),
+    "circuit_breaker_timeout": ("CIRCUIT_BREAKER_TIMEOUT",),
+}
 OFF = Bind("", 0)
 DEFAULT_ADMIN_BIND = Bind("127.0.0.1", 9090)
 
@@ -68,6 +73,12 @@ def _number(low: float, high: float, what: str) -> Callable[[str], float]:
 
 
 def _text(text: str) -> str:
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ConfigError(f"{text!r} is not a name of letters, digits, dots, dashes and underscores")
     return text
 
 
@@ -210,7 +221,22 @@ class Settings:
     media_ip: tuple[MediaAddress, ...] = _option(
         (), _list(_media_address), "where media is received; default: all own addresses", "LOCAL[=PUBLIC[:PORT]],…"
     )
-    url: str = _option("", _websocket_url, "public URL of this instance; default: as the client reached it", "URL")
+    advertise_url: str = _option(
+        "", _websocket_url, "where clients reach this very instance; default: as the client reached it", "URL"
+    )
+    node: str = _option("", _name, "name of this instance; random letters are added (default: random)", "NAME")
+    region: str = _option("", _name, "where it is; new rooms stay in the region they are asked for in", "NAME")
+    redis_url: str = _option(
+        "",
+        _text,
+        "Redis through which instances share rooms: redis://, rediss://, redis+sentinel://H:P,H:P/SERVICE, "
+        "redis+cluster://H:P,H:P; without it, this instance is alone",
+        "URL",
+    )
+    circuit_breaker_max_failures: int = _option(3, _count, "failures in a row that open the circuit to Redis")
+    circuit_breaker_timeout: float = _option(
+        30.0, _number(1.0, 3600.0, "a time in seconds"), "seconds at most until an open circuit is tried", "SECONDS"
+    )
     keys: tuple[Key, ...] = _option((), _keys, "keys for tokens, newest first; none: dev mode", "KID:SECRET,…")
     admin_bind: Bind | None = _option(  # noqa: RUF009 - as all others
         None, _bind, "listener for operators, or off (default 127.0.0.1:9090; in dev mode off)", "HOST:PORT"
@@ -286,10 +312,11 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     """Settings from texts: `flags` by field name, `environment` by variable name. Raises ConfigError."""
     values: dict[str, Any] = {}
     for option in fields(Settings):
-        variable = "AURALINK_" + option.name.upper()
+        names = ["AURALINK_" + option.name.upper(), *(UNPREFIXED.get(option.name, ()))]
+        variable = next((name for name in names if environment.get(name)), None)
         if option.name in flags:
             source, text = flag_of(option.name), flags[option.name]
-        elif environment.get(variable):
+        elif variable is not None:
             source, text = variable, environment[variable]
         else:
             continue
@@ -311,6 +338,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("--tls-cert and --tls-key go together: set both, or none where a proxy ends TLS.")
     if any(ours.verifying == theirs.verifying for ours in settings.keys for theirs in settings.admin_keys):
         raise ConfigError("--admin-keys shares a key with --keys: who makes tokens for members could administer.")
+    if settings.redis_url and settings.dev_mode:
+        raise ConfigError("--redis-url needs --keys: instances that share rooms accept each other's tokens.")
     if settings.turn and not settings.turn_secret:
         raise ConfigError("--turn needs --turn-secret, the secret the TURN servers share with this one.")
 

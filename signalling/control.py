@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from sfu import media_plane as media
 
-from . import conversation, departure, entrance, migration, moderators, negotiation, precall, waiting
+from . import (
+    conversation,
+    departure,
+    elsewhere,
+    entrance,
+    gathering,
+    migration,
+    moderators,
+    negotiation,
+    precall,
+    waiting,
+)
 from . import messages as m
 from .commands import CloseCode, Command
 from .conference import Conference, Refused
@@ -15,6 +26,7 @@ from .events import (
     Instant,
     Malformed,
     MediaHappened,
+    NewsHeard,
     OfferAnswered,
     OfferRefused,
     Received,
@@ -49,9 +61,12 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
                 negotiation.refused(conference, event)
         case MediaHappened():
             _media_happened(conference, event.event)
+        case NewsHeard():
+            elsewhere.take(conference, event.news)
         case Tick():
             departure.sweep(conference)
             migration.sweep(conference)
+            gathering.sweep(conference)
         case ShutdownBegan():
             departure.shut_down(conference)
     return conference.take_commands()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfu import media_plane as media
 from state.model import ParticipantId, TrackId
 
-from . import commands, negotiation
+from . import commands, elsewhere, negotiation
 from . import messages as m
 from .conference import Conference, Refused
 from .session import Session, Socket
@@ -17,6 +17,8 @@ def subscribe(conference: Conference, session: Session, socket: Socket, message:
         raise Refused("permission_denied", "You are not allowed to receive media.")
     for index, track in enumerate(message.tracks):
         known = conference.rooms.track_in(session.room, TrackId(track))
+        if known is None and elsewhere.owner_of(conference, session.room, TrackId(track)) is not None:
+            raise Refused("elsewhere", "Its publisher is at another server.", field=f"tracks[{index}]")
         if known is None or conference.rooms.owner_of(known.id) == session.id:
             raise Refused("unknown_track", "Nobody else in this room publishes this track.", field=f"tracks[{index}]")
     fresh = [track for track in dict.fromkeys(message.tracks) if TrackId(track) not in session.subscribed]
@@ -50,8 +52,11 @@ def chat(conference: Conference, session: Session, socket: Socket, message: m.Ch
     """Say something to the room or to one participant; the sender gets it back as the reply. Raises Refused."""
     if not session.grant.chat:
         raise Refused("permission_denied", "You are not allowed to chat.")
+    away = None if message.to is m.UNSET else conference.cluster.find(session.room, ParticipantId(message.to))
     if message.to is m.UNSET:
         hearers = [other for other in conference.members(session.room) if other is not session]
+    elif away is not None:
+        hearers = []
     else:
         other = conference.sessions.get(ParticipantId(message.to))
         if other is None or other.room != session.room:
@@ -77,6 +82,8 @@ def chat(conference: Conference, session: Session, socket: Socket, message: m.Ch
     sockets = tuple(hearer.socket for hearer in hearers if hearer.socket is not None)
     if sockets:
         conference.do(commands.Send(sockets, heard))
+    if away is not None or message.to is m.UNSET:
+        conference.cluster.say(session.room, "chat", m.dump(heard), session.id, away.node if away else None)
 
 
 def ping(conference: Conference, socket: Socket, message: m.Ping) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from . import elsewhere, negotiation, precall, waiting
 from . import messages as m
-from . import negotiation, precall, waiting
 from .commands import CloseCode
 from .conference import Conference
 from .events import SocketId
@@ -139,7 +139,9 @@ def end(conference: Conference, session: Session, reason: str, step: Step = Step
     if session.room in conference.rooms:
         negotiation.forget_tracks(conference, session.room, list(gone.tracks))
         negotiation.forget_speaker(conference, session)
+        elsewhere.refresh(conference, session.room)
     else:
+        conference.shown.pop(session.room, None)
         conference.speakers.pop(session.room, None)
         if reason != "replaced":  # the same identity enters in a moment
-            conference.doors.room_ended(session.room)
+            conference.doors.emptied(session.room)

@@ -1,187 +1,267 @@
-"""Doors: what moderators decided about who may come into which room, and with what permissions.
+"""Doors: what moderators decided about who may come into which room, with what permissions, and what is written at it.
 
-A lock, a waiting room and changed permissions last as long as somebody is in the room. A ban lasts until it is lifted.
-A removal refuses the tokens that were issued before it for `memory` seconds, and for as long as any of them that was
-tried could live. Everything is bounded, by room and in all: what was decided longest ago is forgotten first.
+A lock, a waiting room, changed permissions and metadata last as long as somebody is in the room. A ban lasts until it
+is lifted. A removal refuses the tokens that were issued before it for `memory` seconds, and for as long as any of them
+that was tried could live. Everything is bounded: what was decided longest ago is forgotten first.
+
+What holds is kept as `state.settings` has it, so that instances which decided apart from each other can merge; here are
+the words for it. Times are seconds since 1970, given by the caller.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import InitVar, dataclass, field, replace
-from typing import Generic, TypeVar
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from state.model import Identity, RoomName
+from state.settings import OFF, ON, RoomSettings
 
-from .tokens import LEEWAY, Claims, Grant
+from .decisions import Decisions, Who
+from .tokens import LEEWAY, SOURCES, Claims, Grant
 
-MOST = 50_000  # bans, removals, changed permissions of all rooms
+MOST = 50_000  # bans, removals, changed permissions of all rooms, each
 MOST_PER_ROOM = 2000  # so that no room has another one's forgotten
+MOST_METADATA = 32  # fields
 SWEEP_EVERY = 60.0  # seconds
-Who = tuple[RoomName, Identity]
-V = TypeVar("V")
-
-
-class Decisions(Generic[V]):
-    """What was decided about identities, by room; the oldest of the same room is forgotten first."""
-
-    def __init__(self, most: int, most_per_room: int) -> None:
-        self._most = most
-        self._most_per_room = most_per_room
-        self._rooms: OrderedDict[RoomName, OrderedDict[Identity, V]] = OrderedDict()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def put(self, who: Who, value: V) -> None:
-        """Decide, in place of what was decided before."""
-        self.pop(who)
-        room, identity = who
-        self._rooms.setdefault(room, OrderedDict())[identity] = value
-        self._count += 1
-        if len(self._rooms[room]) > self._most_per_room:
-            self.pop((room, next(iter(self._rooms[room]))))
-        elif self._count > self._most:
-            longest_here = next(iter(self._rooms))
-            self.pop((longest_here, next(iter(self._rooms[longest_here]))))
-
-    def get(self, who: Who) -> V | None:
-        """What was decided."""
-        entries = self._rooms.get(who[0])
-        return None if entries is None else entries.get(who[1])
-
-    def pop(self, who: Who) -> bool:
-        """Forget; False if there was nothing to forget."""
-        entries = self._rooms.get(who[0], OrderedDict())
-        if who[1] not in entries:
-            return False
-        del entries[who[1]]
-        self._count -= 1
-        if not entries:
-            del self._rooms[who[0]]
-        return True
-
-    def of_room(self, room: RoomName) -> list[Identity]:
-        """Whom something was decided about in a room."""
-        return list(self._rooms.get(room, ()))
-
-    def __iter__(self) -> Iterator[tuple[Who, V]]:
-        return (((room, identity), value) for room, of in self._rooms.items() for identity, value in of.items())
+END_MEMORY = 3600.0  # seconds that the end of a room is remembered, for instances that do not know of it yet
+Kind = Literal["ban", "removal", "grant"]
 
 
 @dataclass(frozen=True, slots=True)
-class RoomSettings:
-    """What moderators set for a room as a whole."""
+class RoomRules:
+    """What holds for a room as a whole."""
 
     locked: bool = False
     waiting_room: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Tokens issued before `at` are refused until `until`, both in seconds since 1970."""
-
-    at: float
-    until: float
-
-
-@dataclass(slots=True)
 class Doors:
-    """The settings of every room, and who may not enter it. Times are seconds since 1970, given by the caller."""
+    """What holds for every room, and who may not enter it. `writer` names the instance in what it writes."""
 
-    memory: float
-    most: InitVar[int] = MOST
-    most_per_room: InitVar[int] = MOST_PER_ROOM
-    _settings: dict[RoomName, RoomSettings] = field(default_factory=dict)
-    _bans: Decisions[bool] = field(init=False)
-    _removals: Decisions[Removal] = field(init=False)
-    _grants: Decisions[tuple[Grant, float]] = field(init=False)
-    _swept: float = 0.0
+    def __init__(
+        self,
+        memory: float,
+        *,
+        writer: Callable[[], str] = lambda: "here",
+        most: int = MOST,
+        most_per_room: int = MOST_PER_ROOM,
+    ) -> None:
+        self._memory = memory
+        self._writer = writer
+        self._settings: dict[RoomName, RoomSettings] = {}
+        self._decided: dict[Kind, Decisions] = {
+            kind: Decisions(most, most_per_room) for kind in ("ban", "removal", "grant")
+        }
+        self._ends: dict[RoomName, float] = {}  # rooms whose end is remembered, until when
+        self._changed: dict[RoomName, None] = {}
+        self._clock = 0  # the largest counter that was written or seen
+        self._swept = 0.0
 
-    def __post_init__(self, most: int, most_per_room: int) -> None:
-        self._bans = Decisions(most, most_per_room)
-        self._removals = Decisions(most, most_per_room)
-        self._grants = Decisions(most, most_per_room)
+    # ------------------------------------------------------------------------------------------------ sharing them
 
-    # -------------------------------------------------------------------------------------------------- settings
-
-    def settings(self, room: RoomName) -> RoomSettings:
-        """The settings of a room; nothing is set in a room that does not exist."""
+    def of(self, room: RoomName) -> RoomSettings:
+        """All that holds in a room, as instances exchange it."""
         return self._settings.get(room, RoomSettings())
 
-    def set(self, room: RoomName, *, locked: bool | None = None, waiting_room: bool | None = None) -> bool:
-        """Change settings; None leaves one as it is. False if it was so already."""
-        before = now = self.settings(room)
-        if locked is not None:
-            now = replace(now, locked=locked)
-        if waiting_room is not None:
-            now = replace(now, waiting_room=waiting_room)
-        self._settings[room] = now
-        return now != before
+    def take_changed(self) -> list[RoomName]:
+        """The rooms in which something else holds since the last call."""
+        changed, self._changed = list(self._changed), {}
+        return changed
 
-    def room_ended(self, room: RoomName) -> None:
-        """Nobody is in the room any more: its settings end, bans and removals stay."""
-        self._settings.pop(room, None)
-        for identity in self._grants.of_room(room):
-            self._grants.pop((room, identity))
+    def adopt(self, room: RoomName, heard: RoomSettings) -> bool:
+        """Merge what another instance says; False if all of it was known."""
+        before = self.of(room)
+        merged = before.merge(heard)
+        if merged == before:
+            return False
+        self._put(room, merged)
+        for kind in self._decided:
+            self._index(room, kind)
+        self._remember_ends(room)
+        return True
+
+    # -------------------------------------------------------------------------------------------------- the room
+
+    def rules(self, room: RoomName) -> RoomRules:
+        """What holds for a room as a whole; nothing does in one that does not exist."""
+        found = self._settings.get(room)
+        if found is None:
+            return RoomRules()
+        metadata = {name: json.loads(text) for name, text in found.metadata().items()}
+        return RoomRules(found.flag("locked"), found.flag("waiting_room"), metadata)
+
+    def set(self, room: RoomName, *, locked: bool | None = None, waiting_room: bool | None = None) -> bool:
+        """Change what holds; None leaves it as it is. False if it was so already."""
+        before = self.rules(room)
+        for name, wanted in (("locked", locked), ("waiting_room", waiting_room)):
+            if wanted is not None and wanted != getattr(before, name):
+                self._write_open(room, "flag", name, ON if wanted else OFF)
+        return self.rules(room) != before
+
+    def set_metadata(self, room: RoomName, fields: Mapping[str, str | None]) -> bool | None:
+        """Write fields, or take them away (None). False if it was so already; None, and nothing done, if too many."""
+        before = self.rules(room)
+        after = {name: text for name, text in (dict(before.metadata) | dict(fields)).items() if text is not None}
+        if len(after) > MOST_METADATA:
+            return None
+        for name, text in fields.items():
+            if text is None:
+                self._put(room, self.of(room).remove_open("metadata", name))
+            elif before.metadata.get(name) != text:
+                self._write_open(room, "metadata", name, json.dumps(text))
+        return after != before.metadata
+
+    def opened(self, room: RoomName, incarnation: str) -> None:
+        """Somebody came into a room in which nobody was."""
+        settings = self.of(room)
+        if not settings.incarnation:
+            self._put(room, settings.with_incarnation(incarnation))
+
+    def emptied(self, room: RoomName) -> None:
+        """Nobody is in the room any more: what holds while it is open ends, bans and removals stay."""
+        self._put(room, self.of(room).emptied())
+        self._index(room, "grant")
+
+    def end(self, room: RoomName, wall: float) -> None:
+        """A moderator ends what the room is now, on other instances too."""
+        incarnation = self.of(room).incarnation
+        if incarnation:
+            self._write_lasting(room, "ended", incarnation, str(int(wall + END_MEMORY)))
+            self._remember_ends(room)
+
+    def has_ended(self, room: RoomName, incarnation: str) -> bool:
+        """Whether a moderator ended it while it was this incarnation."""
+        return self.of(room).has_ended(incarnation)
 
     # --------------------------------------------------------------------------------------------- who may not enter
 
     def ban(self, room: RoomName, identity: Identity) -> None:
         """Refuse an identity until `unban`."""
-        self._bans.put((room, identity), True)
+        self._decide("ban", (room, identity), ON)
 
     def unban(self, room: RoomName, identity: Identity) -> bool:
         """Refuse it no longer; False if it was not banned."""
-        return self._bans.pop((room, identity))
+        return self._lift("ban", (room, identity))
 
     def is_banned(self, room: RoomName, identity: Identity) -> bool:
         """Whether a ban stands."""
-        return self._bans.get((room, identity)) is not None
+        return (room, identity) in self._decided["ban"]
 
     def banned(self, room: RoomName) -> list[Identity]:
         """Who is banned from a room."""
-        return self._bans.of_room(room)
+        return self._decided["ban"].of_room(room)
 
     def remove(self, room: RoomName, identity: Identity, wall: float, expires: float) -> None:
         """Refuse the tokens of an identity that were issued until now; the one we know of `expires` then."""
-        until = max(wall + self.memory, expires + LEEWAY)
-        self._removals.put((room, identity), Removal(wall, until))
+        self._decide("removal", (room, identity), json.dumps([wall, max(wall + self._memory, expires + LEEWAY)]))
 
     def is_removed(self, claims: Claims, wall: float) -> bool:
         """Whether this token was issued before its identity was removed. One that does not say when, was."""
         who = (claims.room, claims.identity)
-        removal = self._removals.get(who)
-        if removal is None:
+        if who not in self._decided["removal"]:
             return False
-        if wall >= removal.until:
-            self._removals.pop(who)
+        at, until = self._removal(who)
+        if wall >= until:
+            self._lift("removal", who)
             return False
-        if claims.issued is not None and claims.issued >= removal.at:
+        if claims.issued is not None and claims.issued >= at:
             return False
-        if claims.expires + LEEWAY > removal.until:
-            self._removals.put(who, replace(removal, until=claims.expires + LEEWAY))
+        if claims.expires + LEEWAY > until:
+            self._decide("removal", who, json.dumps([at, claims.expires + LEEWAY]))
         return True
 
     def sweep(self, wall: float) -> None:
-        """Forget the removals that refuse nothing any more. Looks once a minute, however often it is called."""
+        """Forget what refuses nothing any more. Looks once a minute, however often it is called."""
         if wall - self._swept < SWEEP_EVERY:
             return
         self._swept = wall
-        for who in [who for who, removal in self._removals if wall >= removal.until]:
-            self._removals.pop(who)
+        for who in [who for who in self._decided["removal"] if wall >= self._removal(who)[1]]:
+            self._lift("removal", who)
+        for room in [room for room, until in self._ends.items() if wall >= until]:
+            del self._ends[room]
+            settings = self.of(room)
+            for key in list(settings.lasting.keys("ended")):
+                settings = settings.remove_lasting(*key)
+            self._put(room, settings)
 
     # -------------------------------------------------------------------------------------------- changed permissions
 
     def change_grant(self, room: RoomName, identity: Identity, grant: Grant, wall: float) -> None:
         """Have this grant hold in place of that of every token issued before."""
-        self._grants.put((room, identity), (grant, wall))
+        told = [sorted(grant.publish), grant.subscribe, grant.chat, grant.admin, wall]
+        self._decide("grant", (room, identity), json.dumps(told))
 
     def grant_of(self, claims: Claims) -> Grant:
         """What a token allows, unless a moderator changed it since."""
-        changed = self._grants.get((claims.room, claims.identity))
-        if changed is None or (claims.issued is not None and claims.issued >= changed[1]):
+        if (claims.room, claims.identity) not in self._decided["grant"]:
             return claims.grant
-        return changed[0]
+        text = self.of(claims.room).grant(claims.identity)
+        publish, subscribe, chat, admin, wall = json.loads(text or "null")
+        if claims.issued is not None and claims.issued >= wall:
+            return claims.grant
+        return Grant(frozenset(source for source in SOURCES if source in publish), subscribe, chat, admin)
+
+    # ------------------------------------------------------------------------------------------------------ writing
+
+    def _removal(self, who: Who) -> tuple[float, float]:
+        """When somebody was removed, and until when it is remembered; the later one of several."""
+        removals = [json.loads(text) for text in self.of(who[0]).removals(who[1])]
+        return max(at for at, _ in removals), max(until for _, until in removals)
+
+    def _decide(self, kind: Kind, who: Who, value: str) -> None:
+        room, identity = who
+        write = self._write_open if kind == "grant" else self._write_lasting
+        write(room, kind, identity, value)
+        forgotten = self._decided[kind].add(who)
+        if forgotten is not None:
+            self._take_away(kind, forgotten)
+
+    def _lift(self, kind: Kind, who: Who) -> bool:
+        if not self._decided[kind].discard(who):
+            return False
+        self._take_away(kind, who)
+        return True
+
+    def _take_away(self, kind: Kind, who: Who) -> None:
+        settings = self.of(who[0])
+        self._put(
+            who[0], settings.remove_open(kind, who[1]) if kind == "grant" else settings.remove_lasting(kind, who[1])
+        )
+
+    def _write_open(self, room: RoomName, kind: str, name: str, value: str) -> None:
+        self._put(room, self.of(room).put_open(kind, name, value, self._writer(), self._clock))
+
+    def _write_lasting(self, room: RoomName, kind: str, name: str, value: str) -> None:
+        self._put(room, self.of(room).put_lasting(kind, name, value, self._writer(), self._clock))
+
+    def _put(self, room: RoomName, settings: RoomSettings) -> None:
+        if settings == self.of(room):
+            return
+        self._clock = max(self._clock, settings.newest)
+        self._changed[room] = None
+        if settings or settings.incarnation:
+            self._settings[room] = settings
+        else:
+            self._settings.pop(room, None)
+
+    def _index(self, room: RoomName, kind: Kind) -> None:
+        """Find those of a kind anew whom something is decided about in a room."""
+        decided, settings = self._decided[kind], self.of(room)
+        now = [Identity(key[1]) for key in (settings.open if kind == "grant" else settings.lasting).keys(kind)]
+        for identity in decided.of_room(room):
+            if identity not in now:
+                decided.discard((room, identity))
+        for identity in now:
+            forgotten = decided.add((room, identity))
+            if forgotten is not None:
+                self._take_away(kind, forgotten)
+
+    def _remember_ends(self, room: RoomName) -> None:
+        ends = [
+            text for _, text in (self.of(room).lasting.values(key)[-1] for key in self.of(room).lasting.keys("ended"))
+        ]
+        if ends:
+            self._ends[room] = max(float(text) for text in ends)

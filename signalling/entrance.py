@@ -8,7 +8,7 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, migration, negotiation, precall, roster, waiting
+from . import departure, elsewhere, gathering, migration, negotiation, precall, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
@@ -26,12 +26,16 @@ ON_THE_WAY = 5.0
 def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     """A new session. Raises Refused."""
     _check_open(conference)
+    claims = _verify(conference, socket, message.token)
+    home = None if message.stay else conference.cluster.home(claims.room)
+    if home is not None:
+        _redirect(conference, socket, home, message.request)
+        return
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
-    claims = _verify(conference, socket, message.token)
     grant = conference.doors.grant_of(claims)
     inside = conference.rooms.by_identity(claims.room, claims.identity) is not None
-    settings = conference.doors.settings(claims.room)
+    settings = conference.doors.rules(claims.room)
     _check_door(conference, claims, free=inside or grant.admin)
     id = ParticipantId(conference.new_id("p"))
     wants_all = message.subscribe == "auto"
@@ -40,7 +44,13 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
         waiting.wait(conference, socket, Waiter(id, socket.id, claims, wants_all, deadline), message.request)
     else:
         check_space(conference, claims)
-        enter(conference, socket, claims, id, wants_all=wants_all, request=message.request)
+        enter(conference, socket, claims, id, wants_all=wants_all, stays=message.stay, request=message.request)
+
+
+def _redirect(conference: Conference, socket: Socket, url: str, request: str | m.UnsetType) -> None:
+    """The room is at home elsewhere, and media meets there."""
+    conference.reply(socket.id, m.Redirect(url=url, request=request))
+    conference.dismiss(socket.id, "redirected", "This room is at home at another server.", CloseCode.NORMAL)
 
 
 def enter(
@@ -50,6 +60,7 @@ def enter(
     id: ParticipantId,
     *,
     wants_all: bool,
+    stays: bool = False,
     request: str | m.UnsetType = m.UNSET,
 ) -> None:
     """Open a session for somebody whom the door lets in; an older one of the same identity ends."""
@@ -58,9 +69,11 @@ def enter(
     if older is not None:
         departure.replaced(conference, conference.sessions[older])
     session = _open_session(conference, socket, claims, id, grant, wants_all=wants_all)
-    member = Participant(session.id, claims.identity, claims.name)
     others = list(conference.rooms.room(claims.room).participants)
+    joined = 1 + max(conference.cluster.clock(claims.room), max((other.joined for other in others), default=0))
+    member = Participant(session.id, claims.identity, claims.name, joined=joined)
     conference.rooms.enter(claims.room, member)
+    conference.doors.opened(claims.room, conference.new_id("r"))
     if grant.subscribe:
         known = [track for other in others for track in other.tracks.values()] if session.automatic else []
         session.subscribed = {track.id: None for track in known}
@@ -69,6 +82,9 @@ def enter(
     conference.tell_room(
         claims.room, m.ParticipantJoined(participant=roster.participant_info(member)), but=[session.id]
     )
+    elsewhere.refresh(conference, claims.room)
+    if stays:
+        session.gathers_at = conference.at.now + gathering.STAYS
     negotiation.open_peer(conference, session)
 
 
@@ -132,7 +148,7 @@ def _limit(conference: Conference, socket: Socket, room: RoomName, identity: Ide
 def _check_door(conference: Conference, claims: Claims, *, free: bool) -> None:
     """Bans and removals hold for everybody; a lock not for moderators, and not for who comes back while inside."""
     _check_welcome(conference, claims)
-    if conference.doors.settings(claims.room).locked and not free:
+    if conference.doors.rules(claims.room).locked and not free:
         raise Refused("room_locked", "The room is locked.", close=CloseCode.TRY_LATER)
 
 
@@ -162,10 +178,13 @@ def _open_session(
         room=claims.room,
         grant=grant,
         wants_all=wants_all,
+        claimed=claims.grant,
         token_expires=claims.expires,
+        issued=claims.issued,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
         offers=TokenBucket(conference.rules.offers, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
+        entered_at=conference.at.now,
     )
     conference.sessions[session.id] = session
     _bind(conference, session, socket)
@@ -195,7 +214,7 @@ def _welcome(
         session,
         m.Welcome(
             participant=session.id,
-            room=roster.room_snapshot(conference.rooms.room(session.room), conference.doors.settings(session.room)),
+            room=elsewhere.snapshot(conference, session.room),
             permissions=roster.permissions(session.grant),
             resume_token=token,
             resume_window=conference.rules.resume_window,
@@ -205,6 +224,7 @@ def _welcome(
             receive=m.ReceiveSections(audio=audio, video=video),
             slots=roster.slots(session.slots),
             chat=missed,
+            degraded=list(conference.degraded.values()),
             request=request,
         ),
     )

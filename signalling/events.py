@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from sfu.media_plane import Answer, MediaEvent, PeerId
+from state.news import News
 
 from .messages import ClientMessage
 
@@ -84,6 +85,13 @@ class MediaHappened:
 
 
 @dataclass(frozen=True, slots=True)
+class NewsHeard:
+    """Something about other instances, or about the way to them, is new."""
+
+    news: News
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time went on; several of these come every second."""
 
@@ -101,6 +109,7 @@ Event = (
     | OfferAnswered
     | OfferRefused
     | MediaHappened
+    | NewsHeard
     | Tick
     | ShutdownBegan
 )

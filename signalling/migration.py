@@ -30,7 +30,9 @@ def migrate(conference: Conference, session: Session, url: str, reason: str, pat
 
 
 def begin(conference: Conference, url: str, reason: str, *, spread: float, patience: float) -> None:
-    """Ask everybody to go on at `url`, spread over `spread` seconds: the instance there should not get all at once.
+    """Ask everybody to go on at `url`, or where their room is at home among the other instances if it is empty.
+
+    They are asked within `spread` seconds: the instance there should not get all at once.
 
     Nobody new is let in from now on; `patience` is how many seconds are left.
     """
@@ -54,5 +56,9 @@ def sweep(conference: Conference) -> None:
 def ask_again(conference: Conference, session: Session) -> None:
     """Ask somebody who was asked before, perhaps into a dead socket."""
     plan = conference.migration
-    if plan is not None and session.id not in plan.due:
-        migrate(conference, session, plan.url, plan.reason, plan.ends_at - conference.at.now)
+    if plan is None or session.id in plan.due:
+        return
+    url = plan.url or conference.cluster.home(session.room)
+    if url:
+        session.moves_until = plan.ends_at
+        migrate(conference, session, url, plan.reason, plan.ends_at - conference.at.now)

@@ -8,15 +8,16 @@ raises Refused has changed nothing. It is all the same to every verb whether who
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 
-from . import departure, entrance, negotiation, roster, waiting
+from . import departure, elsewhere, entrance, negotiation, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Record
 from .conference import Conference, Refused
+from .doors import MOST_METADATA
 from .session import Session
 
 # ------------------------------------------------------------------------------------------------ one participant
@@ -27,6 +28,15 @@ def mute(conference: Conference, room: RoomName, participant: ParticipantId, tra
 
     Raises Refused: `unknown_participant`, `unknown_track`.
     """
+    if participant not in conference.sessions:
+        found = conference.cluster.find(room, participant)
+        tracks = [] if found is None else list(found.participant.tracks)
+        asked = [
+            elsewhere.ask(conference, room, participant, by, m.MuteTrack(track=one))
+            for one in (tracks if track is None else [track])
+        ]
+        if any(asked):
+            return
     session = _member(conference, room, participant)
     published = list(session.published.values())
     if track is not None and track not in published:
@@ -41,11 +51,19 @@ def remove(conference: Conference, room: RoomName, participant: ParticipantId, b
 
     Raises Refused: `unknown_participant`.
     """
+    wish = m.Remove(participant=participant, reason=reason)
+    if participant not in conference.sessions and elsewhere.ask(conference, room, participant, by, wish):
+        return
     session = _member(conference, room, participant)
     identity = conference.rooms.participant(participant).identity
     conference.doors.remove(room, identity, conference.at.wall, session.token_expires)
-    departure.send_out(conference, session, "removed", reason or "You were removed.", CloseCode.REMOVED)
+    send_removed(conference, session, reason)
     _record(conference, "remove", room, by, identity)
+
+
+def send_removed(conference: Conference, session: Session, reason: str = "") -> None:
+    """Send somebody out whose tokens are refused from now on."""
+    departure.send_out(conference, session, "removed", reason or "You were removed.", CloseCode.REMOVED)
 
 
 def set_permissions(
@@ -60,6 +78,16 @@ def set_permissions(
     admin: bool | None = None,
 ) -> None:
     """Change what a member may do, at once; None leaves it as it is. Raises Refused: `unknown_participant`."""
+    if participant not in conference.sessions:
+        wish = m.SetPermissions(
+            participant=participant,
+            publish=m.UNSET if publish is None else list(publish),
+            subscribe=m.UNSET if subscribe is None else subscribe,
+            chat=m.UNSET if chat is None else chat,
+            admin=m.UNSET if admin is None else admin,
+        )
+        if elsewhere.ask(conference, room, participant, by, wish):
+            return
     session = _member(conference, room, participant)
     before = session.grant
     grant = replace(
@@ -86,12 +114,17 @@ def ban(conference: Conference, room: RoomName, identity: Identity, by: str, rea
     conference.doors.ban(room, identity)
     inside = conference.rooms.by_identity(room, identity)
     if inside is not None:
-        text = reason or "You may not enter this room any more."
-        departure.send_out(conference, conference.sessions[inside], "banned", text, CloseCode.REMOVED)
+        send_banned(conference, conference.sessions[inside], reason)
     for waiter in waiting.of_room(conference, room):
         if waiter.claims.identity == identity:
             waiting.send_away(conference, waiter, "banned", waiting.BANNED)
     _record(conference, "ban", room, by, identity)
+
+
+def send_banned(conference: Conference, session: Session, reason: str = "") -> None:
+    """Send somebody out who may not come in any more."""
+    text = reason or "You may not enter this room any more."
+    departure.send_out(conference, session, "banned", text, CloseCode.REMOVED)
 
 
 def unban(conference: Conference, room: RoomName, identity: Identity, by: str) -> None:
@@ -116,14 +149,31 @@ def unlock(conference: Conference, room: RoomName, by: str) -> None:
 
 def end_room(conference: Conference, room: RoomName, by: str) -> None:
     """Send everybody out who is in the room or waits for it; their tokens stay good. Raises Refused: `unknown_room`."""
-    members, waiters = list(conference.members(room)), waiting.of_room(conference, room)
-    if not members and not waiters:
+    if room not in conference.rooms and not waiting.of_room(conference, room):
         raise Refused("unknown_room", "Nobody is in this room.", field="room")
-    for waiter in waiters:
-        waiting.send_away(conference, waiter, "denied", waiting.ROOM_ENDED)
-    for session in members:
-        departure.send_out(conference, session, "room_ended", "This room was ended.", CloseCode.REMOVED)
+    conference.doors.end(room, conference.at.wall)
+    send_all_out(conference, room)
     _record(conference, "end_room", room, by)
+
+
+def send_all_out(conference: Conference, room: RoomName) -> None:
+    """Send everybody out, and away who waits."""
+    for waiter in waiting.of_room(conference, room):
+        waiting.send_away(conference, waiter, "denied", waiting.ROOM_ENDED)
+    for session in list(conference.members(room)):
+        departure.send_out(conference, session, "room_ended", "This room was ended.", CloseCode.REMOVED)
+
+
+def set_metadata(conference: Conference, room: RoomName, fields: Mapping[str, str | None], by: str) -> None:
+    """Change what is written at the room. Raises Refused: `unknown_room`, `too_much_metadata`."""
+    if room not in conference.rooms:
+        raise Refused("unknown_room", "Nobody is in this room.", field="room")
+    changed = conference.doors.set_metadata(room, fields)
+    if changed is None:
+        raise Refused("too_much_metadata", f"A room has at most {MOST_METADATA} fields.", field="metadata")
+    if changed:
+        conference.tell_room(room, roster.room_updated(conference.doors.rules(room)))
+    _record(conference, "set_metadata", room, by)
 
 
 def set_waiting_room(conference: Conference, room: RoomName, on: bool, by: str) -> None:
@@ -164,8 +214,7 @@ def _set(
     if room not in conference.rooms:
         raise Refused("unknown_room", "Nobody is in this room.", field="room")
     if conference.doors.set(room, locked=locked, waiting_room=waiting_room):
-        now = conference.doors.settings(room)
-        conference.tell_room(room, m.RoomUpdated(locked=now.locked, waiting_room=now.waiting_room))
+        conference.tell_room(room, roster.room_updated(conference.doors.rules(room)))
     _record(conference, action, room, by)
 
 

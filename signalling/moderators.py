@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from state.model import Identity, ParticipantId, RoomName, TrackId
 
+from . import elsewhere, moderation
 from . import messages as m
-from . import moderation
 from .conference import Conference, Refused
 from .session import Session, Socket
 
@@ -14,11 +14,21 @@ def ask(conference: Conference, session: Session, socket: Socket, message: m.Req
     """Do what a moderator wants. Raises Refused."""
     if not session.grant.admin:
         raise Refused("permission_denied", "Only moderators may do that.", field="type")
-    room, by = session.room, session.id
+    carry_out(conference, session.room, session.id, message)
+    conference.done(socket.id, message)
+
+
+def carry_out(conference: Conference, room: RoomName, by: str, message: m.Request) -> None:
+    """Do what a moderator wants, here or at another instance. Raises Refused."""
     match message:
         case m.MuteTrack(track=track):
-            owner = conference.rooms.owner_of(TrackId(track))
-            if owner is None or conference.rooms.track_in(room, TrackId(track)) is None:
+            here = conference.rooms.track_in(room, TrackId(track)) is not None
+            owner = (
+                conference.rooms.owner_of(TrackId(track))
+                if here
+                else elsewhere.owner_of(conference, room, TrackId(track))
+            )
+            if owner is None:
                 raise Refused("unknown_track", "Nobody in this room publishes this track.", field="track")
             moderation.mute(conference, room, owner, TrackId(track), by)
         case m.Remove(participant=participant, reason=reason):
@@ -48,7 +58,8 @@ def ask(conference: Conference, session: Session, socket: Socket, message: m.Req
             moderation.admit(conference, room, ParticipantId(participant), by)
         case m.Deny(participant=participant):
             moderation.deny(conference, room, ParticipantId(participant), by)
-    conference.done(socket.id, message)
+        case m.SetMetadata(metadata=metadata):
+            moderation.set_metadata(conference, room, metadata, by)
 
 
 def _whom(conference: Conference, room: RoomName, message: m.Ban) -> Identity:
@@ -61,6 +72,9 @@ def _whom(conference: Conference, room: RoomName, message: m.Ban) -> Identity:
     session = conference.sessions.get(participant)
     if session is not None and session.room == room:
         return conference.rooms.participant(participant).identity
+    other = conference.cluster.find(room, participant)
+    if other is not None:
+        return other.participant.identity
     waiter = conference.waiting.get(participant)
     if waiter is not None and waiter.claims.room == room:
         return waiter.claims.identity

@@ -55,7 +55,7 @@ def _summary(conference: Conference, name: RoomName) -> Told:
 
 
 def _settings(conference: Conference, name: RoomName) -> Told:
-    settings = conference.doors.settings(name)
+    settings = conference.doors.rules(name)
     return {"locked": settings.locked, "waiting_room": settings.waiting_room}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from state.model import Kind, Participant, Room, Track
 
 from . import messages as m
-from .doors import RoomSettings
+from .doors import RoomRules
 from .tokens import SOURCES, Grant
 
 # Receive sections are asked for in blocks, so that somebody who joins next does not cost everybody an offer, and the
@@ -21,24 +21,31 @@ def track_info(track: Track) -> m.TrackInfo:
     return m.TrackInfo(id=track.id, kind=track.kind, source=track.source, muted=track.muted)
 
 
-def participant_info(participant: Participant) -> m.ParticipantInfo:
+def participant_info(participant: Participant, presence: m.Presence = "here") -> m.ParticipantInfo:
     """A member as messages tell it."""
     return m.ParticipantInfo(
         id=participant.id,
         identity=participant.identity,
         name=participant.name,
         tracks=[track_info(track) for track in participant.tracks.values()],
+        presence=presence,
     )
 
 
-def room_snapshot(room: Room, settings: RoomSettings) -> m.RoomSnapshot:
-    """A room as messages tell it."""
+def room_snapshot(room: Room, rules: RoomRules, others: Iterable[m.ParticipantInfo] = ()) -> m.RoomSnapshot:
+    """A room as messages tell it, with `others` who are at other instances."""
     return m.RoomSnapshot(
         name=room.name,
-        participants=[participant_info(member) for member in room.participants],
-        locked=settings.locked,
-        waiting_room=settings.waiting_room,
+        participants=[*(participant_info(member) for member in room.participants), *others],
+        locked=rules.locked,
+        waiting_room=rules.waiting_room,
+        metadata=dict(rules.metadata),
     )
+
+
+def room_updated(rules: RoomRules) -> m.RoomUpdated:
+    """What holds for a room as a whole, as messages tell it."""
+    return m.RoomUpdated(locked=rules.locked, waiting_room=rules.waiting_room, metadata=dict(rules.metadata))
 
 
 def permissions(grant: Grant) -> m.Permissions:

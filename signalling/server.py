@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable
 from starlette.websockets import WebSocket
 
 from sfu.media_plane import MediaPlane
+from state.link import Link
+from state.news import News
 
-from . import control, migration
+from . import control, degradation, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Record, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
 from .conference import Conference
-from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
+from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
 from .metrics import Metrics
+from .metrics_shared import SharedMetrics
 from .outbox import Outbox
 from .websocket import Connection
 
@@ -36,6 +39,8 @@ class Server:
         conference: Conference,
         media: MediaPlane,
         metrics: Metrics,
+        shared: SharedMetrics,
+        link: Link | None = None,
         *,
         outbox_messages: int,
         outbox_bytes: int,
@@ -43,11 +48,16 @@ class Server:
         self._conference = conference
         self._media = media
         self._metrics = metrics
+        self._shared = shared
+        self._link = link
+        if link is not None:
+            link.heard = self._heard
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
         self._ids = itertools.count(1)
         self._work: MediaWork | None = None
+        self.is_ending = False  # it was asked to end, and hands its people over
         self._empty = asyncio.Event()  # no connection is open
         self._empty.set()
 
@@ -56,9 +66,16 @@ class Server:
         async with asyncio.TaskGroup() as tasks:
             self._work = MediaWork(self._media, tasks, self.dispatch, self._metrics.media_failed)
             tasks.create_task(self._tick(), name="tick")
+            if self._link is not None:
+                tasks.create_task(self._link.run(), name="sharing")
             async for event in self._media.events():
                 self.dispatch(MediaHappened(event))
             log.error("The media plane ended its events")
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether `run` has not begun."""
+        return self._work is None
 
     def must_wait(self, address: str) -> float:
         """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
@@ -78,13 +95,32 @@ class Server:
             if not self._connections:
                 self._empty.set()
 
+    async def retire(self) -> bool:
+        """Have other instances send nobody here any more, and give them a moment to hear of it.
+
+        Returns False if there is none that could take our people.
+        """
+        self.is_ending = True
+        if self._link is None:
+            return False
+        sharing = self._link.sharing
+        sharing.set_record(time.monotonic(), accepting=False)
+        self._link.pump()
+        if not any(record.accepting and record.url for record in sharing.members.nodes.values()):
+            return False
+        if self._connections and sharing.view.is_connected():
+            await asyncio.sleep(2 * sharing.timing.canary)
+        return True
+
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
+        self.is_ending = True
         self.moderate(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
         await self._until_empty(patience)
 
     async def shut_down(self, patience: float) -> None:
         """Tell every client to go and wait at most `patience` seconds until their sockets are closed."""
+        self.is_ending = True
         self.dispatch(ShutdownBegan())
         await self._until_empty(patience)
 
@@ -100,12 +136,13 @@ class Server:
         except Exception:
             # A fault of ours in one client's event must not end everybody's calls.
             log.exception("The conference failed at %s", type(event).__name__)
-            self._metrics.internal_errors.inc()
+            self._failed()
             commands = self._conference.take_commands()
             socket = getattr(event, "socket", None)
             if socket is not None:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
         self._execute_all(commands)
+        self._share()
 
     def moderate(self, act: Callable[[Conference], None]) -> None:
         """Carry out a verb of moderation.py that came from outside of every room. Raises Refused."""
@@ -115,6 +152,26 @@ class Server:
             act(conference)
         finally:
             self._execute_all(conference.take_commands())
+            self._share()
+
+    def _heard(self, news: News) -> None:
+        self._shared.heard(news)
+        self.dispatch(NewsHeard(news))
+
+    def _failed(self) -> None:
+        self._metrics.internal_errors.inc()
+        self._shared.failed(degradation.fallbacks(self._conference))
+
+    def _share(self) -> None:
+        """Hand what changed here to the other instances."""
+        conference = self._conference
+        members = conference.rooms.take_changed()
+        settings = {room: conference.doors.of(room) for room in conference.doors.take_changed()}
+        if self._link is not None and (members or settings):
+            sizes = {"rooms": len(conference.rooms), "participants": len(conference.sessions)}
+            conference.cluster.share(members, settings, time.monotonic(), **sizes)
+        if self._link is not None:
+            self._link.pump()
 
     def _execute_all(self, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -122,7 +179,7 @@ class Server:
                 self._execute(command)
             except Exception:
                 log.exception("A command failed: %s", type(command).__name__)
-                self._metrics.internal_errors.inc()
+                self._failed()
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -144,6 +201,8 @@ class Server:
             case Record(action, room, by, whom):
                 self._metrics.moderated(action)
                 log.info("Moderation in room %r: %s of %r by %r", room, action, whom, by)
+            case Logged(level, text):
+                log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
             case _:
                 if self._work is not None:
                     self._work.do(command)

@@ -65,7 +65,7 @@ ACCEPTS: Mapping[Standing, frozenset[type[m.Request]]] = {
         {
             *(m.Offer, m.Subscribe, m.Unsubscribe, m.Mute, m.Unmute, m.Chat, m.Leave, m.Ping),
             *(m.MuteTrack, m.Remove, m.Ban, m.Unban, m.Lock, m.Unlock, m.WaitingRoom, m.SetPermissions),
-            *(m.Admit, m.Deny),
+            *(m.Admit, m.Deny, m.SetMetadata),
         }
     ),
     Standing.DISMISSED: frozenset(),
@@ -129,7 +129,9 @@ class Session:
     room: RoomName
     grant: Grant
     wants_all: bool  # its client asked to be subscribed to every track by itself
-    token_expires: float  # of the token it came with, in seconds since 1970
+    claimed: Grant  # by the token it came with
+    token_expires: float  # of that token, in seconds since 1970
+    issued: float | None  # likewise
     chats: TokenBucket
     offers: TokenBucket
     recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
@@ -137,6 +139,7 @@ class Session:
     socket: SocketId | None = None
     lost_at: float = 0.0  # when it became DETACHED
     left_cleanly: bool = False  # its client closed the last socket itself
+    entered_at: float = 0.0
     heard_at: float = 0.0  # when its client last said something
     resume_key: bytes = b""
     peer: PeerId | None = None
@@ -150,6 +153,8 @@ class Session:
     subscribed: dict[TrackId, None] = field(default_factory=dict)  # an ordered set
     slots: dict[str, str | None] = field(default_factory=dict)
     receive: tuple[int, int] = (0, 0)  # audio and video sections the client was asked for
+    gathers_at: float | None = None  # when to ask it to go to the home of its room
+    moves_until: float = float("-inf")  # until then it may be going on elsewhere, make before break
 
     @property
     def automatic(self) -> bool:

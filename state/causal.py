@@ -6,7 +6,9 @@ seen both writes again; which of the values counts is the reader's choice, and i
 remembers the largest number seen of each writer: so a value that one side lacks is told apart from one it took away.
 
 This is the causal map of delta-state CRDTs (Almeida, Shoker, Baquero 2018) with a version vector as its context. That
-is enough here, because a map is always shipped whole: nobody sees an instance's second write without its first.
+is enough here, because a map is always shipped whole, and because whoever begins with an empty map writes under a new
+name: nobody sees a writer's second write without its first. An instance that forgot a room and then wrote there as the
+same writer would seem to have seen, and taken away, what it wrote before.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class CausalMap:
 
     entries: Mapping[Dot, Entry] = field(default_factory=lambda: MappingProxyType({}))
     context: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # writer -> largest counter seen
+    author: str = field(default="", compare=False)  # under which name this copy of the map is written; never shipped
 
     # ------------------------------------------------------------------------------------------------- questions
 
@@ -63,27 +66,31 @@ class CausalMap:
     def put(self, key: Key, value: Value, writer: str, floor: int = 0) -> CausalMap:
         """Write a value in place of all that are seen here.
 
-        `floor` is the largest counter that `writer` ever used, should it have forgotten this map meanwhile: a dot that
-        is used twice would look taken away to those who saw the first.
+        `writer` is a name that no other process uses. `floor` is the largest counter that `writer` ever used in any
+        map; it makes the name of this copy one of its own, should the writer have forgotten an earlier one.
         """
-        dot = Dot(max(floor, *self.context.values(), 0) + 1, writer)
+        counter = max(floor, *self.context.values(), 0) + 1
+        author = self.author or f"{writer}.{counter}"
         entries = {at: entry for at, entry in self.entries.items() if entry.key != key}
-        return CausalMap({**entries, dot: Entry(key, value)}, {**self.context, writer: dot.counter})
+        return CausalMap(
+            {**entries, Dot(counter, author): Entry(key, value)}, {**self.context, author: counter}, author
+        )
 
     def remove(self, key: Key) -> CausalMap:
         """Take away all values that are seen here; one that is written elsewhere at the same time stays."""
-        return CausalMap({dot: entry for dot, entry in self.entries.items() if entry.key != key}, self.context)
+        entries = {at: entry for at, entry in self.entries.items() if entry.key != key}
+        return CausalMap(entries, self.context, self.author)
 
     def merge(self, other: CausalMap) -> CausalMap:
-        """All that both know. Associative, commutative, idempotent."""
-        if self.entries == other.entries and self.context == other.context:
+        """All that both know, to be written on as this copy. Associative, commutative, idempotent."""
+        if self == other:
             return self
         kept = {
-            dot: entry
+            dot: max(entry, theirs.entries.get(dot, entry))  # they differ only if two processes took one name
             for mine, theirs in ((self, other), (other, self))
             for dot, entry in mine.entries.items()
             if dot in theirs.entries or dot.counter > theirs.context.get(dot.writer, 0)
         }
         writers = {*self.context, *other.context}
         context = {writer: max(self.context.get(writer, 0), other.context.get(writer, 0)) for writer in writers}
-        return CausalMap(kept, context)
+        return CausalMap(kept, context, self.author)

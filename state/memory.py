@@ -20,6 +20,7 @@ class OwnRooms:
         self._room_of: dict[ParticipantId, RoomName] = {}
         self._by_identity: dict[tuple[RoomName, Identity], ParticipantId] = {}
         self._owner: dict[TrackId, ParticipantId] = {}
+        self._changed: dict[RoomName, dict[ParticipantId, None]] = {}
 
     # ------------------------------------------------------------------------------------------------ questions
 
@@ -60,11 +61,20 @@ class OwnRooms:
             return None
         return self._rooms[room][owner].tracks[track]
 
+    def take_changed(self) -> dict[RoomName, dict[ParticipantId, Participant | None]]:
+        """Who is not as at the last call, by room; None: gone."""
+        changed, self._changed = self._changed, {}
+        return {
+            room: {id: self._rooms.get(room, {}).get(id) for id in participants}
+            for room, participants in changed.items()
+        }
+
     # -------------------------------------------------------------------------------------------------- changes
 
     def enter(self, room: RoomName, participant: Participant) -> None:
         """Add a member without tracks; the first one makes the room."""
         self._rooms.setdefault(room, {})[participant.id] = participant
+        self._note(room, participant.id)
         self._room_of[participant.id] = room
         self._by_identity[(room, participant.identity)] = participant.id
 
@@ -73,6 +83,7 @@ class OwnRooms:
         name = self._room_of.pop(participant)
         members = self._rooms[name]
         gone = members.pop(participant)
+        self._note(name, participant)
         for track in gone.tracks:
             del self._owner[track]
         if self._by_identity.get((name, gone.identity)) == participant:
@@ -104,4 +115,9 @@ class OwnRooms:
         return True
 
     def _put(self, participant: Participant) -> None:
-        self._rooms[self._room_of[participant.id]][participant.id] = participant
+        room = self._room_of[participant.id]
+        self._rooms[room][participant.id] = participant
+        self._note(room, participant.id)
+
+    def _note(self, room: RoomName, participant: ParticipantId) -> None:
+        self._changed.setdefault(room, {})[participant] = None

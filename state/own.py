@@ -7,12 +7,12 @@ whole slice: that is right whatever became of the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .model import NodeId, Participant, ParticipantId, RoomName
 from .settings import RoomSettings
-from .slices import NO_SETTINGS, NOTHING, SETTINGS, Changes, Version, member_field, to_fields
+from .slices import MEMBER, NO_SETTINGS, NOTHING, SETTINGS, Changes, Version, member_field, to_fields
 from .store import WriteSlice, Written
 from .wire import Changed
 
@@ -32,6 +32,7 @@ class OwnSlice:
     due: float = 0.0  # when to write next
     writing: WriteSlice | None = None
     _dirty: set[str] = field(default_factory=set)
+    _doubted: bool = False  # the write on its way may be lost, even if the store confirms it
 
     # --------------------------------------------------------------------------------------------------- changes
 
@@ -53,6 +54,7 @@ class OwnSlice:
     def distrust(self, now: float, due: float) -> None:
         """Whatever the store has, write all anew at `due`."""
         self.stored = None
+        self._doubted = self.writing is not None
         self.due = due
         self.dirty_since = now if self.dirty_since is None else self.dirty_since
 
@@ -69,7 +71,7 @@ class OwnSlice:
     @property
     def is_stored(self) -> bool:
         """The store has all that there is to say."""
-        return self.stored == self.version and not self._dirty and self.writing is None
+        return self.stored == self.version and not self._dirty
 
     # ---------------------------------------------------------------------------------------------------- writing
 
@@ -88,12 +90,14 @@ class OwnSlice:
     def answered(self, written: Written, now: float) -> Changed | None:
         """The store answered; what to tell those who want to know of it."""
         write, self.writing = self.writing, None
+        doubted, self._doubted = self._doubted, False
         assert write is not None  # noqa: S101 - there is an answer to a write only
         listed = written.listed.get(write.node)
         if written.status == "applied" or (listed is not None and listed.version == write.version):
-            self.stored = write.version
-            if not self._dirty:
-                self.dirty_since = None
+            if not doubted:
+                self.stored = write.version
+                if not self._dirty:
+                    self.dirty_since = None
             return _note(write) if write.base != write.version else None
         self.distrust(now, now)
         if listed is not None and listed.version.epoch == self.version.epoch:
@@ -106,9 +110,10 @@ class OwnSlice:
         self.distrust(now, due)
 
     def rename(self, now: float) -> None:
-        """From now on this is the slice of an instance with another id."""
+        """From now on this is the slice of an instance with another id, of which nothing is stored."""
         self.version = NOTHING
         self.writing = None
+        self._dirty.clear()
         self.distrust(now, now)
 
     def _fields(self) -> dict[str, str]:
@@ -117,10 +122,12 @@ class OwnSlice:
     def _changes(self) -> Changes:
         if not self._dirty:
             return {}
-        fields = to_fields(
-            {id: member for id, member in self.members.items() if member_field(id) in self._dirty}, self.settings
-        )
+        members = {id: member for id in self._dirty_members() if (member := self.members.get(id)) is not None}
+        fields = to_fields(members, self.settings if SETTINGS in self._dirty else NO_SETTINGS)
         return {name: fields.get(name) for name in self._dirty}
+
+    def _dirty_members(self) -> Iterator[ParticipantId]:
+        return (ParticipantId(name.removeprefix(MEMBER)) for name in self._dirty if name != SETTINGS)
 
 
 def _note(write: WriteSlice) -> Changed:

@@ -3,6 +3,11 @@
 A change is taken only on top of the version that it was made from. One that is older is stale; one that is newer
 tells of a gap, and the slice is fetched whole. Lists of versions, which come with every write and renewal of ours,
 tell of changes whose notes were lost.
+
+A slice that its instance does not keep up, because the store lost it or nobody has renewed it for long, loses its
+members. What it said of the room goes on to count only as far as it lasts. Such a slice is *stripped*: its version is
+still known, so that nothing older comes back, but it is no base for changes, and is read again if it is kept up after
+all.
 """
 
 from __future__ import annotations
@@ -14,25 +19,32 @@ from typing import Literal
 from .model import NodeId, RoomName
 from .slices import NOTHING, Fields, Slice, Version, apply, from_fields
 from .store import Listed
-from .wire import Changed
+from .wire import Changed, WireError
 
 Heard = Literal["applied", "stale", "gap"]
+Fresh = tuple[set[NodeId], int]
 
 
 @dataclass(slots=True)
 class RemoteRoom:
-    """The slices of others. Times are seconds on a monotonic clock."""
+    """The slices of others. Times are seconds on a monotonic clock, ages seconds."""
 
     room: RoomName
     slices: dict[NodeId, Slice] = field(default_factory=dict)
     behind: set[NodeId] = field(default_factory=set)  # they have said more than we know
-    fetching: bool = False
-    _unlisted: dict[NodeId, float] = field(default_factory=dict)  # since when a slice that we know is not in the store
+    _stripped: set[NodeId] = field(default_factory=set)
+    _outdated: set[NodeId] = field(default_factory=set)  # stored, but nobody renews them
+    _unlisted: dict[NodeId, float] = field(default_factory=dict)  # since when a slice with members is not kept up
 
     def version(self, node: NodeId) -> Version:
         """What we know of an instance."""
         known = self.slices.get(node)
         return NOTHING if known is None else known.version
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a slice with members is not kept up."""
+        return bool(self._unlisted)
 
     def heard(self, note: Changed) -> Heard:
         """A note told of a change. Raises WireError."""
@@ -40,44 +52,85 @@ class RemoteRoom:
         if version <= known:
             return "stale"
         base = None if note.base is None else Version(note.epoch, note.base)
-        if note.fields is None or (base is not None and base != known):
+        if note.fields is None or (base is not None and (base != known or note.node in self._stripped)):
             self.behind.add(note.node)
             return "gap"
         self._take(note.node, apply(Slice() if base is None else self.slices[note.node], note.fields, version))
         return "applied"
 
-    def listed(self, listing: Mapping[NodeId, Listed], me: NodeId, now: float) -> None:
-        """The store listed what slices there are."""
+    def listed(
+        self,
+        listing: Mapping[NodeId, Listed],
+        me: NodeId,
+        now: float,
+        outdated: float,
+        keeps_up: Callable[[NodeId], bool],
+    ) -> None:
+        """The store listed what slices there are. One older than `outdated` is one that nobody renews.
+
+        `keeps_up` tells of which instances it may be expected; of others it is no news if they do not.
+        """
+        self._outdated = {node for node, found in listing.items() if found.age > outdated}
         for node, found in listing.items():
-            if node != me and found.version > self.version(node):
+            again = node in self._stripped and node not in self._outdated and found.version == self.version(node)
+            if node != me and (again or found.version > self.version(node)):
                 self.behind.add(node)
-        known = [node for node, one in self.slices.items() if one.members]
-        self._unlisted = {node: self._unlisted.get(node, now) for node in known if node not in listing}
+        for node in [node for node in self._stripped if node not in listing and not keeps_up(node)]:
+            self.forget(node)  # it is over, and nothing of it is left that could come back
+        lost = [
+            node
+            for node, one in self.slices.items()
+            if one.members and (node not in listing or node in self._outdated) and keeps_up(node)
+        ]
+        self._unlisted = {node: self._unlisted.get(node, now) for node in lost}
 
-    def fetched(self, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]) -> set[NodeId]:
-        """Slices were read; returns whose are new. Raises WireError, having taken what could be read before."""
+    def fetched(self, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]) -> Fresh:
+        """Slices were read; returns whose are new, and how many could not be read."""
         self.behind -= set(asked)
-        fresh = set()
+        fresh, unreadable = set(), 0
         for node, (version, fields) in found.items():
-            if version > self.version(node):
-                self._take(node, from_fields(fields, version))
-                fresh.add(node)
-        return fresh
+            again = node in self._stripped and node not in self._outdated and version == self.version(node)
+            if not again and version <= self.version(node):
+                continue
+            try:
+                read = from_fields(fields, version)
+            except WireError:
+                unreadable += 1
+                continue
+            self._take(node, read)
+            if node in self._outdated and (read.members or read.settings.open):
+                self._strip(node, Slice(version, {}, read.settings.lasting_only()))
+            fresh.add(node)
+        return fresh, unreadable
 
-    def bury(self, gone: Callable[[NodeId], bool], now: float, patience: float) -> bool:
-        """Take the members away of instances that are gone, or that for `patience` seconds have not been listed.
+    def forget(self, node: NodeId) -> bool:
+        """Know nothing of an instance; returns whether it had members."""
+        known = self.slices.pop(node, None)
+        for marks in (self.behind, self._stripped, self._outdated):
+            marks.discard(node)
+        self._unlisted.pop(node, None)
+        return known is not None and bool(known.members)
+
+    def bury(self, is_gone: Callable[[NodeId], bool], now: float, patience: float) -> bool:
+        """Take the members away of instances that are gone, or that for `patience` seconds did not keep up theirs.
 
         Their version stays known: the store may list a slice for longer than its instance lives.
         """
         buried = False
         for node, known in self.slices.items():
             unlisted = self._unlisted.get(node)
-            if known.members and (gone(node) or (unlisted is not None and now - unlisted >= patience)):
-                self.slices[node] = Slice(known.version, {}, known.settings)
+            if known.members and (is_gone(node) or (unlisted is not None and now - unlisted >= patience)):
+                self._strip(node, Slice(known.version, {}, known.settings.lasting_only()))
                 buried = True
         return buried
 
     def _take(self, node: NodeId, fresh: Slice) -> None:
         self.slices[node] = fresh
         self.behind.discard(node)
+        self._stripped.discard(node)
+        self._unlisted.pop(node, None)
+
+    def _strip(self, node: NodeId, rest: Slice) -> None:
+        self.slices[node] = rest
+        self._stripped.add(node)
         self._unlisted.pop(node, None)

@@ -11,6 +11,7 @@ and metadata is what the larger (counter, writer) says.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -62,9 +63,22 @@ class RoomSettings:
 
     def conflicts(self) -> int:
         """How many keys have values that were written apart."""
-        return sum(len(part.entries) - len({entry.key for entry in part.entries.values()}) for part in self._parts())
+        return sum(self.conflicts_by_kind().values())
+
+    def conflicts_by_kind(self) -> Counter[str]:
+        """Likewise, by the kind of the key."""
+        entries = [entry for part in self._parts() for entry in part.entries.values()]
+        return Counter(entry.key[0] for entry in entries) - Counter(
+            kind for kind, _ in {entry.key for entry in entries}
+        )
+
+    @property
+    def newest(self) -> int:
+        """The largest counter of all that was ever written here, as far as it was seen."""
+        return max((*self.open.context.values(), *self.lasting.context.values()), default=0)
 
     def __bool__(self) -> bool:
+        """Whether anything holds."""
         return bool(self.open) or bool(self.lasting)
 
     # --------------------------------------------------------------------------------------------------- changes
@@ -84,6 +98,10 @@ class RoomSettings:
     def remove_lasting(self, kind: str, name: str) -> RoomSettings:
         """Lift it."""
         return replace(self, lasting=self.lasting.remove((kind, name)))
+
+    def with_incarnation(self, incarnation: str) -> RoomSettings:
+        """The room was opened."""
+        return replace(self, incarnation=incarnation)
 
     def emptied(self) -> RoomSettings:
         """What is left when the last one left: the rest is forgotten, not removed."""

@@ -69,7 +69,7 @@ def member_field(participant: ParticipantId) -> str:
 def to_fields(members: Mapping[ParticipantId, Participant], settings: RoomSettings) -> dict[str, str]:
     """A slice as it is stored."""
     fields = {member_field(id): wire.dump_participant(member) for id, member in members.items()}
-    if settings or settings.incarnation:
+    if settings != NO_SETTINGS:  # what was taken away must be told, too
         fields[SETTINGS] = wire.dump_settings(settings)
     return fields
 

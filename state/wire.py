@@ -97,7 +97,10 @@ def _written(causal: CausalMap) -> _CausalMap:
 
 def _read(found: _CausalMap) -> CausalMap:
     entries = {Dot(one.counter, one.writer): Entry((one.kind, one.name), one.value) for one in found.entries}
-    return CausalMap(entries, dict(found.context))
+    context = dict(found.context)
+    for dot in entries:  # whatever is written was seen, even if somebody says otherwise
+        context[dot.writer] = max(dot.counter, context.get(dot.writer, 0))
+    return CausalMap(entries, context)
 
 
 # ------------------------------------------------------------------------------------------------- instances, inbox
@@ -114,6 +117,12 @@ class NodeRecord(Struct, frozen=True):
     started: float = 0.0  # seconds since 1970
     rooms: int = 0
     participants: int = 0
+    shares: bool = True  # it writes what happens there; not while it waits until the store can be relied on
+
+
+def change_record(record: NodeRecord, **changes: object) -> NodeRecord:
+    """A record with some fields changed."""
+    return msgspec.structs.replace(record, **changes)
 
 
 class Changed(Struct, frozen=True, tag="changed"):

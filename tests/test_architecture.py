@@ -20,16 +20,20 @@ SHELLS = {
     "signalling.app",
     "signalling.certificates",
     "signalling.cli",
+    "signalling.degraded_headers",
     "signalling.http",
     "signalling.listeners",
     "signalling.loop_lag",
     "signalling.media_work",
     "signalling.metrics",
+    "signalling.metrics_shared",
     "signalling.operators",
+    "signalling.readiness",
     "signalling.responses",
     "signalling.server",
     "signalling.websocket",
     "signalling.websocket_protocol",
+    "state.link",
     "sfu.addresses",
     "sfu.demux",
     "sfu.dtls",
@@ -70,8 +74,10 @@ IMPURE = {
         "websockets",
     ),
 }
+# What a pure module may import all the same, because it uses no part of it that touches the world.
+ALLOWED = {"state.guard": {"pybreaker"}}  # a table of states; told outcomes, never put around a call
 MAX_LINES = 400
-LONGER = {"signalling.messages": 650}  # a list of models, read by looking up
+LONGER = {"signalling.messages": 720}  # a list of models, read by looking up
 
 
 def modules(*packages: str) -> list[str]:
@@ -124,8 +130,14 @@ def tracked_files() -> list[Path]:
     "module", [name for name in modules("signalling", "sfu", "state", "turn_probe") if name not in SHELLS]
 )
 def test_a_pure_module_imports_neither_the_world_nor_a_shell(module: str) -> None:
-    found = {name for name in imports_of(module) if name.split(".")[0] in IMPURE or name in SHELLS}
+    impure = IMPURE - ALLOWED.get(module, set())
+    found = {name for name in imports_of(module) if name.split(".")[0] in impure or name in SHELLS}
     assert not found, f"{module} is pure but imports {', '.join(sorted(found))}; is it a shell?"
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_a_permission_is_one_that_is_needed(module: str) -> None:
+    assert {name.split(".")[0] for name in imports_of(module)} & IMPURE == ALLOWED[module]
 
 
 def test_every_shell_that_is_named_exists() -> None:

@@ -75,11 +75,75 @@ def test_development_runs_with_the_versions_that_production_runs_with() -> None:
     assert {name: development.get(name) for name in pins("requirements.lock")} == pins("requirements.lock")
 
 
+def compose() -> dict[str, Any]:
+    """What docker-compose.yml says."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+SERVICES = [pytest.param(service, id=name) for name, service in compose()["services"].items()]
+
+
 def test_the_compose_file_and_the_image_agree_on_ports_and_health() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
-    (server,) = compose["services"].values()
+    server = compose()["services"]["auralink"]
     assert server["build"]["dockerfile"] == "deploy/Dockerfile"
     assert re.findall(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE) == ["8080/tcp 7882/udp"]
     assert "/health/live" in dockerfile
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE), "the server does not run as root"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_runs_a_known_version_with_as_few_rights_as_it_can(service: dict[str, Any]) -> None:
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+(-alpine)?", service["image"])
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert "build" in service or service["healthcheck"]["test"][0] == "CMD"
+    written = [volume for volume in service.get("volumes", []) if volume.startswith(".") and not volume.endswith(":ro")]
+    assert not written, "nothing of this tree is written to"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_a_container_mounts_of_this_tree_exists(service: dict[str, Any]) -> None:
+    mounted = [volume.split(":")[0] for volume in service.get("volumes", [])]
+    assert [path for path in mounted if path.startswith(".") and not (ROOT / path).exists()] == []
+    assert {path for path in mounted if not path.startswith(".")} <= compose()["volumes"].keys()
+
+
+def test_only_the_server_listens_to_the_world() -> None:
+    services = compose()["services"]
+    assert [name for name, service in services.items() if service.get("network_mode") != "host"] == ["redis"]
+    assert services["redis"]["ports"] == ["127.0.0.1:6379:6379"]
+    assert "--web.listen-address=127.0.0.1:9091" in services["prometheus"]["command"]
+    assert services["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+
+
+def test_the_server_waits_for_nothing_that_it_can_do_without() -> None:
+    server = compose()["services"]["auralink"]
+    assert "depends_on" not in server
+    assert server["environment"].keys() == {"AURALINK_KEYS", "AURALINK_REDIS_URL", "AURALINK_ADVERTISE_URL"}
+
+
+def test_redis_keeps_nothing_on_disk_and_refuses_sooner_than_it_forgets() -> None:
+    redis = compose()["services"]["redis"]
+    command = redis["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert redis["image"].startswith("redis:7.")
+    assert (options["--save"], options["--appendonly"], options["--maxmemory-policy"]) == ("", "no", "noeviction")
+    assert options["--maxmemory"]
+
+
+def test_nobody_gets_into_grafana_without_the_password_that_was_set() -> None:
+    environment = compose()["services"]["grafana"]["environment"]
+    assert environment["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_PASSWORD:?")
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
+
+
+def test_all_secrets_come_from_variables_that_must_be_set() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    assert required == {"AURALINK_KEYS", "GRAFANA_PASSWORD"}
+    assert all(f"{name}=" in (ROOT / "README.md").read_text() for name in required)

@@ -50,9 +50,9 @@ def test_every_option_has_a_flag_a_parser_and_help() -> None:
         ("log_level", "loud"),
         ("allowed_origins", "example.org"),
         ("allowed_origins", "https://example.org/path"),
-        ("url", "call.example.org"),
-        ("url", "https://call.example.org;script-src"),
-        ("url", "https://[::1"),
+        ("advertise_url", "call.example.org"),
+        ("advertise_url", "https://call.example.org;script-src"),
+        ("advertise_url", "https://[::1"),
         ("allowed_origins", "https://example.org:99999"),
         ("trusted_proxies", "*"),
         ("trusted_proxies", "proxy.example.org"),
@@ -118,7 +118,7 @@ def test_media_addresses_of_both_families() -> None:
     ],
 )
 def test_the_public_url_is_told_as_the_url_of_the_websocket(url: str, told: str) -> None:
-    assert load({"url": url}, {}).url == told
+    assert load({"advertise_url": url}, {}).advertise_url == told
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])

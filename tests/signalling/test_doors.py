@@ -21,7 +21,7 @@ def test_a_removal_is_remembered_as_long_as_the_token_that_was_used_lives() -> N
     old = token(issued=999.0, expires=10 * DAY)
     assert doors.is_removed(old, 10 * DAY + LEEWAY - 1)
     doors.sweep(10 * DAY + LEEWAY)
-    assert not doors._removals
+    assert not doors._decided["removal"]
 
 
 def test_a_token_that_lives_longer_and_is_tried_keeps_the_removal() -> None:
@@ -43,7 +43,7 @@ def test_an_expired_removal_is_forgotten_when_it_is_asked_about() -> None:
     doors = Doors(DAY)
     doors.remove(ROOM, ADA, wall=0.0, expires=10.0)
     assert not doors.is_removed(token(issued=None, expires=3 * DAY), DAY + 1)
-    assert not doors._removals
+    assert not doors._decided["removal"]
 
 
 def test_memory_is_bounded_and_the_oldest_decision_goes_first() -> None:
@@ -65,7 +65,7 @@ def test_no_room_makes_a_server_forget_what_was_decided_in_another() -> None:
     assert doors.banned(ROOM) == [str(number) for number in range(990, 1000)]
     for number in range(1000):
         doors.ban(RoomName(str(number)), ADA)
-    assert len(doors._bans) == 100
+    assert len(doors._decided["ban"]) == 100
 
 
 def test_an_ended_room_leaves_neither_settings_nor_changed_permissions_behind() -> None:
@@ -74,6 +74,6 @@ def test_an_ended_room_leaves_neither_settings_nor_changed_permissions_behind() 
     assert not doors.set(ROOM, locked=True)
     doors.change_grant(ROOM, ADA, Grant(frozenset(), admin=True), 5.0)
     assert doors.grant_of(token(issued=1.0, expires=9.0)).admin
-    doors.room_ended(ROOM)
-    assert not doors.settings(ROOM).locked
+    doors.emptied(ROOM)
+    assert not doors.rules(ROOM).locked
     assert not doors.grant_of(token(issued=1.0, expires=9.0)).admin

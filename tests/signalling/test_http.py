@@ -52,7 +52,7 @@ async def test_a_host_made_to_hurt_does_not_get_into_the_policy(house: Open, web
 
 
 async def test_the_policy_lets_a_page_resume_at_the_url_that_welcome_tells(house: Open, web: Path) -> None:
-    async with house(url="wss://node1.example.org:8443/a/ws") as home, home.http() as client:
+    async with house(advertise_url="wss://node1.example.org:8443/a/ws") as home, home.http() as client:
         policy = (await client.get("/")).headers["Content-Security-Policy"]
         assert f"ws://{home.host} wss://{home.host} wss://node1.example.org:8443;" in policy
 

@@ -260,9 +260,9 @@ def test_a_lock_ends_with_the_room_and_not_when_its_last_member_reloads() -> Non
     mod = stage.joins("mod", grant=MODERATOR)
     mod.says(m.Lock())
     mod = stage.joins("mod", grant=MODERATOR)
-    assert stage.conference.doors.settings(ROOM).locked
+    assert stage.conference.doors.rules(ROOM).locked
     mod.says(m.Leave())
-    assert not stage.conference.doors.settings(ROOM).locked
+    assert not stage.conference.doors.rules(ROOM).locked
     with pytest.raises(Refused) as refused:
         moderation.lock(stage.conference, ROOM, "admin")
     assert refused.value.code == "unknown_room"

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { socketUrl } from '../../web/lib/address.js';
 import { backoff } from '../../web/lib/backoff.js';
 import { publishCodecs, receiveCodecs } from '../../web/lib/codecs.js';
 import { Coalescer } from '../../web/lib/coalescer.js';
 import { Roster } from '../../web/lib/roster.js';
-import { socketUrl } from '../../web/lib/signal.js';
 import { SlotMap } from '../../web/lib/slots.js';
 import { StatsDigest, quality } from '../../web/lib/stats.js';
 
@@ -120,7 +120,7 @@ test('who leaves takes the tracks along, and says nothing twice', () => {
   const events = [];
   const roster = new Roster((type) => events.push(type));
   roster.joined(person('a', [microphone('t1')]));
-  roster.joined(person('a'));
+  roster.joined(person('a', [microphone('t1')]));
   roster.left('a', 'left');
   roster.left('a', 'left');
   roster.unpublished('t1');

@@ -8,6 +8,8 @@ export class ModeratedRoom extends EventTarget {
   locked = false;
   /** Whoever is new waits until a moderator lets them in. */
   waitingRoom = false;
+  /** What is written at the room, `title` for example. @type {Record<string, string>} */
+  metadata = {};
   #waiting = new Map();
   #ask;
 
@@ -55,6 +57,11 @@ export class ModeratedRoom extends EventTarget {
     return this.#do({ type: 'waiting_room', on });
   }
 
+  /** Write at the room; fields that are not named stay. @param {Record<string, string | null>} metadata  null takes a field away */
+  setMetadata(metadata) {
+    return this.#do({ type: 'set_metadata', metadata });
+  }
+
   /**
    * Change what somebody may do; what is not named stays.
    * @param {string} participant  id
@@ -79,17 +86,30 @@ export class ModeratedRoom extends EventTarget {
   }
 
   /** A session began or goes on: this is how the room is now. For Room. */
-  settle({ locked = false, waiting_room: waitingRoom = false }) {
-    Object.assign(this, { locked, waitingRoom });
+  settle(room) {
+    this.#set(room);
     this.#waiting.clear(); // those who still wait are told of next
+  }
+
+  /** This is how the room is now; what differs is told. For Room. */
+  update(room) {
+    const { settings, metadata } = this.#set(room);
+    if (settings) this.#tell('room-updated', { locked: this.locked, waitingRoom: this.waitingRoom });
+    if (metadata) this.#tell('metadata-changed', { metadata: this.metadata });
+  }
+
+  /** @returns {{settings: boolean, metadata: boolean}} whether they differ from before */
+  #set({ locked = false, waiting_room: waitingRoom = false, metadata = {} }) {
+    const before = [this.locked, this.waitingRoom, text(this.metadata)];
+    Object.assign(this, { locked, waitingRoom, metadata });
+    return { settings: before[0] !== locked || before[1] !== waitingRoom, metadata: before[2] !== text(metadata) };
   }
 
   /** What the server says of moderation. For Room. @returns {boolean} whether it was about that */
   moderated(message) {
     const { type, participant: id } = message;
     if (type === 'room_updated') {
-      Object.assign(this, { locked: message.locked, waitingRoom: message.waiting_room });
-      this.#tell('room-updated', { locked: this.locked, waitingRoom: this.waitingRoom });
+      this.update(message);
     } else if (type === 'participant_waiting') {
       const waiter = { id, identity: message.identity, name: message.name || message.identity };
       this.#waiting.set(id, waiter);
@@ -113,3 +133,5 @@ export class ModeratedRoom extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+const text = (metadata) => JSON.stringify(Object.entries(metadata).sort());

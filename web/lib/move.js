@@ -14,11 +14,15 @@ const SILENCE = 3; // that a track may keep which is published there, as one tha
 
 const MOST_LATER = 256; // messages
 
+/** The code of a move that leads to where we are. */
+export const ALREADY_HERE = 'already_here';
+
 /**
  * @typedef {object} Stay
  * @property {string} url            of the other instance
+ * @property {string | null} [here]  of this instance
  * @property {number} [deadline]     seconds until this instance sends us away
- * @property {() => Promise<string>} getToken
+ * @property {(context: object) => Promise<string>} getToken
  * @property {'auto' | 'manual'} subscribe
  * @property {object} [timing]
  * @property {RTCConfiguration} [rtcConfiguration]
@@ -30,6 +34,8 @@ const MOST_LATER = 256; // messages
 export class Move {
   roster = new Roster(() => {});
   slots = new SlotMap();
+  /** Be content with a session there. */
+  isContent = false;
   /** The other instance's `welcome`. @type {object | null} */
   welcome = null;
   /** What was told there so far that is for the room, not for us. */
@@ -51,7 +57,8 @@ export class Move {
     const on = (source, type, handle) => source.addEventListener(type, ({ detail }) => this.#over || handle(detail));
     on(this.signal, 'welcome', (message) => this.#welcomed(message));
     on(this.signal, 'message', (message) => this.#received(message));
-    on(this.signal, 'ended', (error) => (this.#ended = error));
+    on(this.signal, 'redirected', (hop) => hop.url === stay.here && this.#giveUp());
+    on(this.signal, 'ended', (error) => (this.#ended ??= error));
     on(this.media, 'rebuilt', () => this.slots.clear());
   }
 
@@ -70,7 +77,7 @@ export class Move {
       await new Promise((resolve) => setTimeout(resolve, LOOK * 1000));
       if (this.#ended) break;
       const late = now() > this.#until;
-      if (this.welcome && (late || (await this.#everythingPlays()))) {
+      if (this.welcome && (late || this.isContent || (await this.#everythingPlays()))) {
         if (this.#over) break;
         this.#over = true;
         return;
@@ -85,6 +92,12 @@ export class Move {
   /** Do not wait any longer for what does not play there yet. */
   hurry() {
     this.#until = 0;
+  }
+
+  /** To join there would end the session that we have here. */
+  #giveUp() {
+    this.#ended = new AuraLinkError(ALREADY_HERE, 'The way leads back to the server that we are at.');
+    this.signal.close();
   }
 
   cancel() {
@@ -115,9 +128,14 @@ export class Move {
         break;
       case 'participant_joined':
         this.roster.joined(message.participant);
+        this.#choose();
         break;
       case 'participant_left':
         this.roster.left(message.participant);
+        break;
+      case 'room':
+        this.roster.replace(message.room, this.welcome.participant);
+        this.later.push(message);
         break;
       case 'track_published':
         this.roster.published(message.participant, message.track);
@@ -143,7 +161,7 @@ export class Move {
   /** Choose there what was chosen here. Saying it twice does no harm. */
   #choose() {
     const { subscribe, chosen } = this.#stay;
-    const tracks = chosen().map((wish) => this.#find(wish)?.id).filter(Boolean);
+    const tracks = chosen().map((wish) => this.#find(wish)).filter((track) => track?.isReceivable).map(({ id }) => id);
     if (tracks.length) this.signal.send({ type: subscribe === 'manual' ? 'subscribe' : 'unsubscribe', tracks });
   }
 

@@ -1,9 +1,9 @@
 /** The pre-call test: before anybody joins, says in plain words whether server, media, camera and microphone will do. */
 
+import { socketUrl } from './address.js';
 import { CheckSession } from './check_session.js';
 import { AuraLinkError } from './errors.js';
 import { listen, watch } from './senses.js';
-import { socketUrl } from './signal.js';
 import { judgeAll, judgeCamera, judgeMicrophone, judgePings, judgeQuality, judgeServer, judgeWay } from './verdicts.js';
 import { measureWay, tryWay } from './ways.js';
 

@@ -1,8 +1,11 @@
 /** The signalling line: one WebSocket at a time, reopened with backoff, resumed where the server allows it. */
 
+import { socketUrl } from './address.js';
 import { backoff } from './backoff.js';
 import { deferred } from './coalescer.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
+import { Replies } from './replies.js';
+import { Route } from './route.js';
 
 export const SUBPROTOCOL = 'auralink.v1';
 
@@ -10,7 +13,8 @@ export const SUBPROTOCOL = 'auralink.v1';
 export const DEFAULT_TIMING = {
   pingInterval: 10,
   pongTimeout: 15, // a socket that says nothing for so long after a ping is dead
-  openTimeout: 10, // for a token to come, and then from dialling to `welcome`
+  openTimeout: 10, // for a token to come, and then from dialling to `welcome`, wherever that leads
+  briefly: 2, // for a socket to open where there is another way: a dead host must not hold us up
   requestTimeout: 15,
   firstConnectTimeout: 20, // the first connection gives up after this; later ones never do
 };
@@ -22,14 +26,16 @@ const FINAL = new Set(['removed', 'banned', 'denied']);
 const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections', 'too_many_rooms', 'join_timeout']);
 const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
 const SUSPICION = 0.5; // seconds that a socket has for an answer when the network seems to have changed
+const LOST = 'The connection to the server is interrupted.';
 const SHORT_WAIT = 5; // seconds that a first join waits by itself when the server asks for it
 
 /**
  * Events: `welcome` (the message), `message` (any other message), `lost` (the socket is gone, retries begin),
- * `retrying` ({attempt, delay} in seconds), `ended` (an AuraLinkError: it will not come back).
+ * `retrying` ({attempt, delay} in seconds), `redirected` ({url}: there we go next, unless closed now),
+ * `ended` (an AuraLinkError: it will not come back).
  */
 export class Signal extends EventTarget {
-  #url;
+  #route;
   #getToken;
   #subscribe;
   #timing;
@@ -38,30 +44,41 @@ export class Signal extends EventTarget {
   #attempt = 0;
   #refusals = 0;
   #refusal = null; // why the last join was refused
-  #homeUrl = null; // where the instance that knows our session answers
   #resumeToken = null;
+  #ticket = null; // the token of this round
+  #departedAt = null; // when this round dialled first
   #wasOpen = false;
   #startedAt = 0;
   #timers = { retry: 0, open: 0, ping: 0, pong: 0 };
-  #requests = new Map();
-  #nextRequest = 1;
+  #replies;
   #opened = deferred();
   #wake = () => globalThis.document?.visibilityState !== 'hidden' && this.#nudge(5);
   #suspect = () => this.suspect();
 
   /**
-   * @param {{url: string, getToken: (context: {refused: AuraLinkError | null}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
+   * @param {{url: string, getToken: (context: {refused: AuraLinkError | null, url: string}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
    */
   constructor({ url, getToken, subscribe, timing }) {
     super();
-    this.#url = url;
+    this.#route = new Route(url);
     this.#getToken = getToken;
     this.#subscribe = subscribe;
     this.#timing = { ...DEFAULT_TIMING, ...timing };
+    this.#replies = new Replies(this.#timing.requestTimeout);
   }
 
   get isOpen() {
     return this.#state === 'open';
+  }
+
+  /** Where our instance says that it is reached; null before there is one. @returns {string | null} */
+  get home() {
+    return this.#route.home;
+  }
+
+  /** Where to go when that instance is gone. @param {string} url */
+  set entry(url) {
+    this.#route.entry = url;
   }
 
   /** Resolves as soon as there is an open session; rejects when there will be none. */
@@ -75,7 +92,7 @@ export class Signal extends EventTarget {
     globalThis.navigator?.connection?.addEventListener?.('change', this.#suspect);
     globalThis.document?.addEventListener('visibilitychange', this.#wake);
     this.#startedAt = now();
-    this.#dial();
+    this.#depart();
     return this.whenOpen();
   }
 
@@ -91,17 +108,10 @@ export class Signal extends EventTarget {
    * @returns {Promise<object>} rejects with AuraLinkError: the server's code, `connection_lost` or `timeout`
    */
   request(message) {
-    const lost = new AuraLinkError(CONNECTION_LOST, 'The connection to the server is interrupted.');
-    const request = `r${this.#nextRequest++}`;
-    if (!this.isOpen || !this.send({ ...message, request })) return Promise.reject(lost);
-    const pending = deferred();
-    const timer = setTimeout(() => {
-      if (this.#requests.delete(request)) {
-        pending.reject(new AuraLinkError('timeout', `The server did not answer to “${message.type}” in time.`));
-      }
-    }, this.#timing.requestTimeout * 1000);
-    this.#requests.set(request, { ...pending, timer, lost });
-    return pending.promise;
+    if (!this.isOpen) return Promise.reject(new AuraLinkError(CONNECTION_LOST, LOST));
+    const { request, reply } = this.#replies.expect(message.type);
+    this.send({ ...message, request });
+    return reply;
   }
 
   /** The network may have changed: a socket that does not answer at once is given up, and a delay is not sat out. */
@@ -117,14 +127,18 @@ export class Signal extends EventTarget {
 
   // ------------------------------------------------------------------------------------------ opening
 
+  /** Begin a round: from here on, whatever leads on costs no delay. */
+  #depart() {
+    this.#route.begin(this.#resumeToken !== null);
+    this.#ticket = this.#departedAt = null;
+    this.#dial();
+  }
+
   async #dial() {
     this.#state = 'opening';
     const resuming = this.#resumeToken !== null;
-    let greeting;
     try {
-      greeting = resuming
-        ? { type: 'resume', resume_token: this.#resumeToken }
-        : { type: 'join', token: await this.#token(), subscribe: this.#subscribe };
+      if (!resuming) this.#ticket ??= await this.#token();
     } catch (cause) {
       const error = cause instanceof AuraLinkError ? cause : new AuraLinkError('no_token', String(cause?.message ?? cause), { cause });
       if (!this.#wasOpen) this.#end(error);
@@ -133,18 +147,34 @@ export class Signal extends EventTarget {
     }
     if (this.#state !== 'opening') return;
 
-    // The home instance first; if it cannot be reached there, the address we were given may lead to it.
-    const address = resuming && this.#homeUrl && this.#attempt % 2 === 0 ? this.#homeUrl : this.#url;
+    const { url, brief, stay } = this.#route.stop;
+    const join = { type: 'join', token: this.#ticket, subscribe: this.#subscribe, ...(stay && { stay }) };
+    const greeting = resuming ? { type: 'resume', resume_token: this.#resumeToken } : join;
     let socket;
     try {
-      socket = new WebSocket(address, SUBPROTOCOL);
+      socket = new WebSocket(url, SUBPROTOCOL);
     } catch (cause) {
-      this.#end(new AuraLinkError('bad_url', `${address} is not an address of a server.`, { cause }));
+      if (this.#route.missed()) this.#dial();
+      else this.#end(new AuraLinkError('bad_url', `${url} is not an address of a server.`, { cause }));
       return;
     }
     this.#socket = socket;
-    this.#timers.open = setTimeout(() => this.#lost(socket), this.#timing.openTimeout * 1000);
-    socket.onopen = () => socket.send(JSON.stringify({ ...greeting, request: 'hello' }));
+    this.#departedAt ??= now();
+    const { openTimeout, briefly } = this.#timing;
+    const patience = () => {
+      // Where there is another way, half of the time is left for that.
+      const until = this.#departedAt + (brief ? openTimeout / 2 : openTimeout);
+      return Math.max(Math.min(briefly, openTimeout), until - now());
+    };
+    const giveUp = (seconds) => {
+      clearTimeout(this.#timers.open);
+      this.#timers.open = setTimeout(() => this.#lost(socket), seconds * 1000);
+    };
+    giveUp(brief ? Math.min(briefly, openTimeout) : patience());
+    socket.onopen = () => {
+      if (brief) giveUp(patience());
+      socket.send(JSON.stringify({ ...greeting, request: 'hello' }));
+    };
     socket.onclose = () => this.#lost(socket);
     socket.onmessage = ({ data }) => {
       const message = parse(data);
@@ -162,7 +192,7 @@ export class Signal extends EventTarget {
       timer = setTimeout(reject, this.#timing.openTimeout * 1000, error);
     });
     try {
-      return await Promise.race([this.#getToken({ refused: this.#refusal }), late]);
+      return await Promise.race([this.#getToken({ refused: this.#refusal, url: this.#route.stop.url }), late]);
     } finally {
       clearTimeout(timer);
     }
@@ -171,9 +201,12 @@ export class Signal extends EventTarget {
   #greet(message, resuming) {
     clearTimeout(this.#timers.pong);
     this.#timers.pong = 0;
-    if (message.type === 'waiting') {
+    if (message.type === 'redirect') {
+      this.#redirected(message);
+    } else if (message.type === 'waiting') {
       clearTimeout(this.#timers.open);
       this.#state = 'knocking';
+      this.#route.arrived();
       this.#startedAt = Infinity; // from here on it takes as long as it takes
       this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
       this.#emit('message', message);
@@ -185,13 +218,25 @@ export class Signal extends EventTarget {
       this.#attempt = this.#refusals = 0;
       this.#refusal = null;
       this.#resumeToken = message.resume_token;
-      this.#homeUrl = socketUrl(message.url, this.#url);
+      this.#ticket = null;
+      this.#route.arrived(socketUrl(message.url, this.#route.stop.url));
       this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
       this.#emit('welcome', message);
       this.#opened.resolve();
     } else if (message.type === 'error' || (message.type === 'goodbye' && !message.resume)) {
       this.#refused(message, resuming);
     }
+  }
+
+  /** The room is at home elsewhere. */
+  #redirected({ url }) {
+    const address = socketUrl(url, this.#route.stop.url);
+    const socket = this.#socket;
+    if (!this.#route.redirected(address)) return this.#lost(socket);
+    this.#drop();
+    this.#resumeToken = null;
+    this.#emit('redirected', { url: this.#route.stop.url });
+    if (this.#state === 'opening') this.#dial();
   }
 
   /** The server said no to `join` or `resume`. */
@@ -202,8 +247,10 @@ export class Signal extends EventTarget {
       // The session is over there, the call need not be: join anew at once, unless told to wait.
       if (error.retryAfter) return this.#retry(error.retryAfter);
       this.#resumeToken = null;
+      this.#route.enter();
       return this.#dial();
     }
+    if (error.code === 'shutting_down' && this.#route.missed()) return this.#dial();
     this.#refusal = error;
     this.#refusals += 1;
     const passing = error.retryAfter !== undefined || PASSING.has(error.code);
@@ -223,17 +270,9 @@ export class Signal extends EventTarget {
       else this.#end(error);
       return;
     }
-    const pending = this.#requests.get(message.request);
-    if (pending) {
-      this.#requests.delete(message.request);
-      clearTimeout(pending.timer);
-      // What others see of it comes first, so that a caller who awaits the reply finds its effect in place.
-      if (message.type !== 'error') this.#emit('message', message);
-      if (message.type === 'error') pending.reject(AuraLinkError.from(message));
-      else pending.resolve(message);
-    } else {
-      this.#emit('message', message);
-    }
+    // What others see of a reply comes first, so that a caller who awaits it finds its effect in place.
+    if (message.type !== 'error' || !this.#replies.expects(message.request)) this.#emit('message', message);
+    this.#replies.settle(message);
   }
 
   #ping(patience, atOnce = false) {
@@ -250,9 +289,10 @@ export class Signal extends EventTarget {
 
   #lost(socket) {
     if (socket !== this.#socket || this.#state === 'ended') return;
-    const wasOpen = this.#state === 'open';
+    const was = this.#state;
     this.#drop();
-    if (wasOpen) {
+    if (was === 'opening' && this.#route.missed()) return this.#dial();
+    if (was === 'open') {
       this.#opened = deferred();
       this.#state = 'waiting';
       this.#emit('lost', null);
@@ -271,14 +311,14 @@ export class Signal extends EventTarget {
     const delay = (after ?? 0) + backoff(this.#attempt, Math.random());
     this.#attempt += 1;
     this.#emit('retrying', { attempt: this.#attempt, delay });
-    this.#timers.retry = setTimeout(() => this.#dial(), delay * 1000);
+    this.#timers.retry = setTimeout(() => this.#depart(), delay * 1000);
   }
 
   /** The network or the person is back: do not sit out a delay, and do not trust an old socket for long. */
   #nudge(patience, atOnce = false) {
     if (this.#state === 'waiting') {
       clearTimeout(this.#timers.retry);
-      this.#dial();
+      this.#depart();
     } else if (this.#state === 'open') {
       clearTimeout(this.#timers.pong);
       this.#timers.pong = 0;
@@ -297,12 +337,7 @@ export class Signal extends EventTarget {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    const pending = [...this.#requests.values()];
-    this.#requests.clear();
-    for (const { reject, timer, lost } of pending) {
-      clearTimeout(timer);
-      reject(lost);
-    }
+    this.#replies.fail(CONNECTION_LOST, LOST);
   }
 
   #end(error) {
@@ -320,20 +355,6 @@ export class Signal extends EventTarget {
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
-
-/** The WebSocket address for `url`, which may be relative, empty, or start with http. Null if it is none. */
-export function socketUrl(url, base) {
-  if (!url) return null;
-  try {
-    const address = new URL(url, base);
-    address.protocol = address.protocol.replace(/^http/, 'ws');
-    if (address.pathname === '/') address.pathname = '/ws';
-    address.hash = '';
-    return /^wss?:$/.test(address.protocol) ? address.href : null;
-  } catch {
-    return null;
   }
 }
 

@@ -1,0 +1,112 @@
+"""The cluster as the control plane sees it: who else is in a room, where it is at home, and what can be said there.
+
+An instance that shares with nobody has the same cluster, with nobody else in it. Everything here is answered from
+memory; nothing waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from state.guard import Guard
+from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
+from state.settings import RoomSettings
+from state.sharing import Sharing
+from state.view import Remote
+
+ALONE = "here"  # who writes settings on an instance that shares with nobody
+Topic = Literal["chat", "ask"]
+Now = float
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The other instances; `sharing` is None if there are none by choice."""
+
+    sharing: Sharing | None = None
+
+    # ------------------------------------------------------------------------------------------------- questions
+
+    @property
+    def writer(self) -> str:
+        """How this instance signs what it writes."""
+        return ALONE if self.sharing is None else self.sharing.record.node
+
+    @property
+    def circuits(self) -> dict[str, Guard]:
+        """The circuits to what is shared, by dependency."""
+        return {} if self.sharing is None else {self.sharing.guard.dependency: self.sharing.guard}
+
+    def elsewhere(self, room: RoomName) -> list[Remote]:
+        """The participants of a room who are at other instances, as last heard."""
+        return [] if self.sharing is None else list(self.sharing.view.elsewhere(room))
+
+    def find(self, room: RoomName, participant: ParticipantId) -> Remote | None:
+        """A participant who is at another instance."""
+        return next((one for one in self.elsewhere(room) if one.participant.id == participant), None)
+
+    def by_identity(self, room: RoomName, identity: Identity) -> Remote | None:
+        """The newest session that somebody has at another instance."""
+        sessions = (one for one in self.elsewhere(room) if one.participant.identity == identity)
+        return max(sessions, key=lambda one: (one.participant.joined, one.participant.id), default=None)
+
+    def clock(self, room: RoomName) -> int:
+        """The largest Lamport time at which somebody joined a room elsewhere."""
+        return max((one.participant.joined for one in self.elsewhere(room)), default=0)
+
+    def home(self, room: RoomName) -> str | None:
+        """The URL of the instance at which a room is at home; None if that is this one."""
+        if self.sharing is None:
+            return None
+        home = self.sharing.view.home(room, self.sharing.record)
+        return None if home.node == self.sharing.record.node else home.url or None
+
+    def is_connected(self) -> bool:
+        """Whether what the others say arrives just now."""
+        return self.sharing is not None and self.sharing.view.is_connected()
+
+    def origins(self) -> Iterable[str]:
+        """The origins of pages that other instances serve."""
+        if self.sharing is None:
+            return
+        for record in self.sharing.members.nodes.values():
+            parts = urlsplit(record.url)
+            if parts.netloc:
+                yield f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}".lower()
+
+    # ------------------------------------------------------------------------------------------------- what is told
+
+    def say(self, room: RoomName, topic: Topic, text: str, by: str = "", to: NodeId | None = None) -> bool:
+        """Tell the other instances with a room something, or one of them; False if nobody is told. It may be lost."""
+        return self.sharing is not None and self.sharing.say(room, json.dumps([topic, by, text]), to)
+
+    def share(
+        self,
+        members: Mapping[RoomName, Mapping[ParticipantId, Participant | None]],
+        settings: Mapping[RoomName, RoomSettings],
+        now: Now,
+        **sizes: int,
+    ) -> None:
+        """What changed here."""
+        if self.sharing is None:
+            return
+        for room, changed in members.items():
+            self.sharing.change(room, changed, now)
+        for room, holds in settings.items():
+            self.sharing.set_settings(room, holds, now)
+        self.sharing.set_record(now, **sizes)
+
+
+def parse(payload: str) -> tuple[str, str, str] | None:
+    """What another instance said: topic, by whom, and the text; None if it cannot be read."""
+    try:
+        found: Any = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list) and len(found) == 3 and all(isinstance(part, str) for part in found):
+        return found[0], found[1], found[2]
+    return None

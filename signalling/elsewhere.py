@@ -1,0 +1,231 @@
+"""The others: what members of a room hear of its people at other instances, and what those ask of ours.
+
+What clients were told of others is kept, and told anew as the difference when anything changes: so it does not matter
+which news came in which order, or were lost. An identity is shown once: the session that is here, else the newest.
+"""
+
+from __future__ import annotations
+
+from state.guard import CircuitState
+from state.model import ParticipantId, RoomName, TrackId
+from state.modes import Mode
+from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, RoomChanged, SettingsHeard
+from state.settings import RoomSettings
+from state.view import Remote
+
+from . import degradation, departure, gathering, moderation, moderators, negotiation, roster
+from . import messages as m
+from .cluster import parse
+from .commands import Logged, Send
+from .conference import Conference, Refused
+from .tokens import Claims
+
+# ------------------------------------------------------------------------------------------------------ who is shown
+
+
+def shown(conference: Conference, room: RoomName) -> dict[ParticipantId, m.ParticipantInfo]:
+    """The people of a room at other instances, as members are told of them."""
+    newest: dict[str, Remote] = {}
+    for one in conference.cluster.elsewhere(room):
+        member = one.participant
+        if conference.rooms.by_identity(room, member.identity) is not None:
+            continue
+        rival = newest.get(member.identity)
+        if rival is None or (rival.participant.joined, rival.participant.id) < (member.joined, member.id):
+            newest[member.identity] = one
+    return {
+        one.participant.id: roster.participant_info(one.participant, "unknown" if one.unknown else "elsewhere")
+        for one in newest.values()
+    }
+
+
+def refresh(conference: Conference, room: RoomName) -> None:
+    """Tell members what is new of the people at other instances."""
+    before = conference.shown.get(room, {})
+    after = shown(conference, room) if room in conference.rooms else {}
+    if after:
+        conference.shown[room] = after
+    else:
+        conference.shown.pop(room, None)
+    if before == after or room not in conference.rooms:
+        return
+    for id in before.keys() - after.keys():
+        here = conference.rooms.by_identity(room, before[id].identity) is not None  # type: ignore[arg-type]
+        conference.tell_room(room, m.ParticipantLeft(participant=id, reason="migrated" if here else "left"))
+    for id, info in after.items():
+        if id not in before:
+            conference.tell_room(room, m.ParticipantJoined(participant=info))
+        else:
+            _tell_differences(conference, room, before[id], info)
+
+
+def _tell_differences(
+    conference: Conference, room: RoomName, before: m.ParticipantInfo, after: m.ParticipantInfo
+) -> None:
+    if (before.name, before.presence) != (after.name, after.presence):
+        conference.tell_room(room, m.ParticipantJoined(participant=after))  # replaces what is known of it
+        return
+    old, new = ({track.id: track for track in info.tracks} for info in (before, after))
+    for id in old.keys() - new.keys():
+        conference.tell_room(room, m.TrackUnpublished(participant=after.id, track=id))
+    for id, track in new.items():
+        if id not in old:
+            conference.tell_room(room, m.TrackPublished(participant=after.id, track=track))
+        elif old[id].muted != track.muted:
+            conference.tell_room(room, m.TrackMuted(participant=after.id, track=id, muted=track.muted))
+
+
+def snapshot(conference: Conference, room: RoomName) -> m.RoomSnapshot:
+    """A room with all who are known to be in it, here and elsewhere."""
+    others = shown(conference, room).values()
+    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others)
+
+
+# ----------------------------------------------------------------------------------------------------------- news
+
+
+def take(conference: Conference, news: News) -> None:
+    """Something about other instances, or about the way to them, is new."""
+    match news:
+        case RoomChanged(room):
+            refresh(conference, room)
+            _end_older_sessions(conference, room)
+            gathering.look(conference, room)
+        case SettingsHeard(room, settings):
+            settings_heard(conference, room, settings)
+        case Heard(room, payload):
+            _heard(conference, room, payload)
+        case ModeMoved():
+            _mode_moved(conference, news)
+        case Renamed(before, after):
+            text = f"Another process holds the node id {before}; this instance goes on as {after}"
+            conference.do(Logged("critical", text))
+        case CircuitMoved(moved) if CircuitState.CLOSED in (moved.before, moved.after):
+            text = f"Circuit to redis: {moved.before.value} -> {moved.after.value} ({moved.reason})"
+            conference.do(Logged("info", text))
+        case CircuitMoved() | NodesChanged():
+            pass  # a trial that failed changes nothing
+
+
+def _mode_moved(conference: Conference, news: ModeMoved) -> None:
+    change = news.change
+    if change.mode is not Mode.CLUSTERED:
+        if change.announced:
+            degradation.begin(
+                conference, "redis", change.mode.value, change.reason, change.since, degradation.STANDALONE
+            )
+        return
+    was_told = "redis" in conference.degraded
+    gathering.begin_anew(conference)
+    for room in list(conference.rooms.names()):
+        if was_told and (room in news.rooms or room in conference.shown):
+            _replace(conference, room, "reconciled")
+        else:
+            refresh(conference, room)
+        _end_older_sessions(conference, room)
+    degradation.over(conference, "redis", degradation.TOGETHER_AGAIN)
+
+
+def _replace(conference: Conference, room: RoomName, reason: str) -> None:
+    conference.shown.pop(room, None)
+    others = shown(conference, room)
+    if others:
+        conference.shown[room] = others
+    conference.tell_room(room, m.RoomReplaced(room=snapshot(conference, room), reason=reason))
+
+
+def _end_older_sessions(conference: Conference, room: RoomName) -> None:
+    """Of two sessions of one identity the newer stays; the owner of the older ends it.
+
+    One that was asked to go on elsewhere is doing just that, and leaves by itself when everything plays there.
+    """
+    for one in conference.cluster.elsewhere(room):
+        ours = conference.rooms.by_identity(room, one.participant.identity)
+        if ours is None or one.unknown:
+            continue
+        member = conference.rooms.participant(ours)
+        session = conference.sessions[ours]
+        newer = (one.participant.joined, one.participant.id) > (member.joined, member.id)
+        if newer and session.moves_until < conference.at.now:
+            conference.conflicted("identity", 1)
+            departure.replaced(conference, session)
+
+
+def settings_heard(conference: Conference, room: RoomName, settings: RoomSettings) -> None:
+    """Another instance says what holds in a room: merge it, and see to it that it does hold here."""
+    doors = conference.doors
+    if room not in conference.rooms and not doors.of(room) and not settings.lasting:
+        return
+    if room not in conference.rooms:
+        settings = settings.lasting_only()
+    before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
+    if not doors.adopt(room, settings):
+        return
+    for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
+        conference.conflicted(kind, count)
+    if doors.has_ended(room, incarnation):
+        moderation.send_all_out(conference, room)
+        return
+    for session in list(conference.members(room)):
+        member = conference.rooms.participant(session.id)
+        claims = Claims(room, member.identity, member.name, session.claimed, session.token_expires, session.issued)
+        if doors.is_banned(room, member.identity):
+            moderation.send_banned(conference, session)
+        elif doors.is_removed(claims, conference.at.wall):
+            moderation.send_removed(conference, session)
+        else:
+            grant = doors.grant_of(claims)
+            if grant != session.grant:
+                conference.send(session, m.PermissionsChanged(permissions=roster.permissions(grant), by="admin"))
+                negotiation.permit(conference, session, grant)
+    if doors.rules(room) != before:
+        conference.tell_room(room, roster.room_updated(doors.rules(room)))
+
+
+# ------------------------------------------------------------------------------------------------------------- talk
+
+
+def _heard(conference: Conference, room: RoomName, payload: str) -> None:
+    found = parse(payload)
+    if found is None or room not in conference.rooms:
+        return
+    topic, by, text = found
+    try:
+        if topic == "chat":
+            message = m.parse_server_message(text)
+            if isinstance(message, m.ChatMessage):
+                _chat(conference, room, message)
+        elif topic == "ask":
+            moderators.carry_out(conference, room, by, m.parse_client_message(text))
+    except (m.MessageError, Refused):
+        return  # whom it was about left meanwhile, or another version of us says it in other words
+
+
+def _chat(conference: Conference, room: RoomName, said: m.ChatMessage) -> None:
+    hearers = [one for one in conference.members(room) if said.to is m.UNSET or one.id == said.to]
+    for one in hearers:
+        one.recent_chat.append((conference.at.now, said))
+    sockets = tuple(one.socket for one in hearers if one.socket is not None)
+    if sockets:
+        conference.do(Send(sockets, said))
+
+
+def owner_of(conference: Conference, room: RoomName, track: TrackId) -> ParticipantId | None:
+    """Who publishes a track at another instance."""
+    for one in conference.cluster.elsewhere(room):
+        if track in one.participant.tracks:
+            return one.participant.id
+    return None
+
+
+def ask(conference: Conference, room: RoomName, participant: ParticipantId, by: str, message: m.Request) -> bool:
+    """Have the instance of a participant carry something out; False if nobody knows the participant elsewhere."""
+    found = conference.cluster.find(room, participant)
+    if found is None:
+        return False
+    moderator = conference.sessions.get(ParticipantId(by))
+    name = conference.rooms.participant(moderator.id).identity if moderator is not None else by
+    if not conference.cluster.say(room, "ask", m.dump(message), name, found.node):
+        text = "The server of this participant cannot be reached just now. Try again when it can."
+        raise Refused("elsewhere_unreachable", text, field="participant", retry_after=5.0)
+    return True

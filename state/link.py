@@ -1,0 +1,120 @@
+"""The shell of sharing: carries its calls to the store and the answers back, reads the inbox, and keeps its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from .calls import Call
+from .guard import CircuitState
+from .model import NodeId
+from .news import CircuitMoved, News
+from .sharing import Sharing
+from .store import Reply, Request, StoreError
+
+log = logging.getLogger(__name__)
+
+TICK = 0.1  # seconds; how exact the machine's times are
+BLOCK = 1.0  # seconds that the store is asked to wait for a note
+PAUSE = 0.2  # seconds between two looks at an inbox that cannot be read
+FAREWELL = 1.0  # seconds that the end may take
+
+
+class Store(Protocol):
+    """Where instances meet."""
+
+    async def execute(self, request: Request) -> Reply:
+        """Carry out one request. Raises StoreError."""
+
+    async def receive(self, node: NodeId, block: float) -> list[str]:
+        """Notes of an inbox; waits for some at most `block` seconds. Raises StoreError."""
+
+    async def reset(self) -> None:
+        """Let go of all connections."""
+
+    async def close(self) -> None:
+        """Let go of all connections for good."""
+
+
+class Link:
+    """Runs one instance's sharing. `heard` is called with each piece of news, from the event loop."""
+
+    def __init__(self, sharing: Sharing, store: Store) -> None:
+        self.sharing = sharing
+        self.heard: Callable[[News], None] = lambda news: None
+        self._store = store
+        self._tasks: asyncio.TaskGroup | None = None
+        self._pumping = False
+
+    async def run(self) -> None:
+        """Share until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            try:
+                self._tasks.create_task(self._read(), name="inbox")
+                while True:
+                    self.sharing.tick(time.monotonic())
+                    self.pump()
+                    await asyncio.sleep(TICK)
+            finally:
+                self._tasks = None
+
+    def pump(self) -> None:
+        """Pass on what happened, and ask what is to be asked. Call this after the machine was told something."""
+        if self._pumping or self._tasks is None:
+            return  # whoever pumps already goes on until nothing is left
+        self._pumping = True
+        try:
+            while news := self.sharing.take_events():
+                for one in news:
+                    self._take(one)
+        finally:
+            self._pumping = False
+        for call in self.sharing.take_calls(time.monotonic()):
+            self._tasks.create_task(self._carry(call), name=f"store-{type(call.request).__name__}")
+
+    async def end(self) -> None:
+        """Say that nobody is here any more, and that this instance goes; give up after a moment. `run` is over then."""
+        sharing = self.sharing
+        try:
+            async with asyncio.timeout(FAREWELL):
+                sharing.leave(time.monotonic())
+                while calls := sharing.take_calls(time.monotonic()):
+                    await asyncio.gather(*(self._carry(call) for call in calls))
+                await self._store.execute(sharing.farewell())
+        except (StoreError, TimeoutError) as error:
+            log.info("The other instances will notice the end by the lease: %s", error)
+        finally:
+            await self._store.close()
+
+    def _take(self, news: News) -> None:
+        if isinstance(news, CircuitMoved) and news.transition.after is CircuitState.OPEN and self._tasks is not None:
+            self._tasks.create_task(self._store.reset(), name="store-reset")
+        self.heard(news)
+
+    async def _carry(self, call: Call) -> None:
+        try:
+            reply = await self._store.execute(call.request)
+        except StoreError as error:
+            log.debug("The store failed at %s: %s", type(call.request).__name__, error)
+            self.sharing.failed(call.id, error, time.monotonic())
+        else:
+            self.sharing.answered(call.id, reply, time.monotonic())
+        self.pump()
+
+    async def _read(self) -> None:
+        while True:
+            if not self.sharing.listens:
+                await asyncio.sleep(PAUSE)
+                continue
+            try:
+                notes = await self._store.receive(self.sharing.record.node, BLOCK)
+            except StoreError as error:
+                log.debug("The inbox cannot be read: %s", error)
+                await asyncio.sleep(PAUSE)
+                continue
+            if notes:
+                self.sharing.received(notes, time.monotonic())
+                self.pump()

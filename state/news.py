@@ -1,0 +1,64 @@
+"""What sharing tells the control plane: others came and went, settings were heard, a mode or a circuit changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .guard import Transition
+from .model import NodeId, RoomName
+from .modes import ModeChange
+from .settings import RoomSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChanged:
+    """Others came, went or changed in a room: look at `View.elsewhere`."""
+
+    room: RoomName
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsHeard:
+    """Another instance says what holds in a room; merge it."""
+
+    room: RoomName
+    settings: RoomSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Another instance said something that is no state."""
+
+    room: RoomName
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodesChanged:
+    """Other instances came, went, or say something else of themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeMoved:
+    """The mode changed; `rooms` are those in which something may have happened that nobody was told of."""
+
+    change: ModeChange
+    rooms: tuple[RoomName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitMoved:
+    """The circuit to the store changed."""
+
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Another process holds our id, so this instance goes on under a new one."""
+
+    before: NodeId
+    after: NodeId
+
+
+News = RoomChanged | SettingsHeard | Heard | NodesChanged | ModeMoved | CircuitMoved | Renamed
