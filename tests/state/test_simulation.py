@@ -114,8 +114,7 @@ def test_whatever_happens_nothing_is_wrong_and_afterwards_all_agree(first: int) 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif("SEED" in os.environ, reason="one run does not see all")
 def test_the_runs_come_through_every_branch() -> None:
     reached = sum((play(first) for first in range(0, RUNS, BATCH)), Counter())
     print(dict(reached))
-    assert all(reached[branch] for branch in BRANCHES), reached
+    assert "SEED" in os.environ or all(reached[branch] for branch in BRANCHES), reached  # one run does not see all
