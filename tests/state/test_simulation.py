@@ -25,9 +25,9 @@ BRANCHES = (
 )
 
 
-def simulate(seed: int) -> World:
-    """One run: all is well, things go wrong, all is well again."""
-    world = World(seed)
+def simulate(seed: int, *, record: bool = False) -> World:
+    """One run: all is well, things go wrong, all is well again. With `record` all requests are kept."""
+    world = World(seed, record=record)
     random = world.random
     long = random.random() < 0.05
     trouble = Trouble(world, long=long)
