@@ -80,6 +80,11 @@ class Cluster:
 
     # ------------------------------------------------------------------------------------------------- what is told
 
+    def try_now(self, now: Now) -> None:
+        """Look at once whether the others can be heard."""
+        if self.sharing is not None:
+            self.sharing.try_now(now)
+
     def say(self, room: RoomName, topic: Topic, text: str, by: str = "", to: NodeId | None = None) -> bool:
         """Tell the other instances with a room something, or one of them; False if nobody is told. It may be lost."""
         return self.sharing is not None and self.sharing.say(room, json.dumps([topic, by, text]), to)
