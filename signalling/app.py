@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import importlib.metadata
 import json
@@ -170,7 +171,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
     link = build_link(settings, port)
-    conference.cluster = Cluster(link.sharing if link else None)
+    if link is not None:
+        conference.cluster = Cluster(link.sharing)
+        settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
     version = importlib.metadata.version("auralink")
     registry = CollectorRegistry()
     counts = Metrics(
@@ -215,7 +218,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
 
     async def stop() -> None:
         grace = settings.shutdown_grace
-        if settings.migrate_to or server.retire():
+        if await server.retire() or settings.migrate_to:
             migrating = grace * MIGRATION_SHARE
             await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
             grace -= migrating
@@ -295,6 +298,12 @@ async def serve(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, server: Running, media_port: int) -> None:
+    if settings.ready_file:
+        # Renamed into place, so that who waits for the file never reads half of it.
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
+        path = Path(settings.ready_file)
+        path.with_suffix(".part").write_text(json.dumps(ready))
+        path.with_suffix(".part").replace(path)
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
@@ -304,12 +313,6 @@ def _announce(settings: Settings, server: Running, media_port: int) -> None:
         bind = Bind(settings.operators.host, server.admin_port)
         scheme = "http" if is_loopback(bind.host) else scheme
         print(f"Operators are served at {scheme}://{bind}", flush=True)
-    if settings.ready_file:
-        # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
-        path = Path(settings.ready_file)
-        path.with_suffix(".part").write_text(json.dumps(ready))
-        path.with_suffix(".part").replace(path)
 
 
 def run(settings: Settings) -> None:

@@ -77,10 +77,8 @@ def _tell_differences(
 
 def snapshot(conference: Conference, room: RoomName) -> m.RoomSnapshot:
     """A room with all who are known to be in it, here and elsewhere."""
-    others = conference.shown[room] = shown(conference, room)
-    if not others:
-        del conference.shown[room]
-    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others.values())
+    others = shown(conference, room).values()
+    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others)
 
 
 # ----------------------------------------------------------------------------------------------------------- news
@@ -129,6 +127,10 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
 
 
 def _replace(conference: Conference, room: RoomName, reason: str) -> None:
+    conference.shown.pop(room, None)
+    others = shown(conference, room)
+    if others:
+        conference.shown[room] = others
     conference.tell_room(room, m.RoomReplaced(room=snapshot(conference, room), reason=reason))
 
 

@@ -95,15 +95,22 @@ class Server:
             if not self._connections:
                 self._empty.set()
 
-    def retire(self) -> bool:
-        """Have other instances send nobody here any more; False if there is none that could take anybody."""
+    async def retire(self) -> bool:
+        """Have other instances send nobody here any more, and give them a moment to hear of it.
+
+        Returns False if there is none that could take our people.
+        """
         self.is_ending = True
         if self._link is None:
             return False
         sharing = self._link.sharing
         sharing.set_record(time.monotonic(), accepting=False)
         self._link.pump()
-        return any(record.accepting and record.url for record in sharing.members.nodes.values())
+        if not any(record.accepting and record.url for record in sharing.members.nodes.values()):
+            return False
+        if self._connections and sharing.view.is_connected():
+            await asyncio.sleep(2 * sharing.timing.canary)
+        return True
 
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
