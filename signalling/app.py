@@ -195,7 +195,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
-    ready = Readiness(server, conference, media, lag)
+    public = [*Readiness(server, conference, media, lag).routes(), http.description(version)]
     operators = Operators(media, counts, lag, conference, version, time.monotonic())
     admin, circuits = Admin(server), CircuitAdmin(server)
     middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
@@ -205,14 +205,14 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         tokens=tokens,
         counts=counts,
         port=port,
-        others=[*ready.routes(), *_routes_beside_the_page(settings, operators, admin, circuits)],
+        others=[*public, *_routes_beside_the_page(settings, operators, admin, circuits)],
         middleware=middleware,
     )
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        routes = [*ready.routes(), *_routes_for_operators(settings, operators, admin, circuits)]
+        routes = [*public, *_routes_for_operators(settings, operators, admin, circuits)]
         theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
 

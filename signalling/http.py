@@ -23,7 +23,7 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from . import messages as m
-from . import metrics, origins
+from . import metrics, openapi, origins
 from .config import Settings
 from .limits import BucketPerAddress, CountPerAddress, Rate
 from .responses import NO_HEADERS, BodyError, answer, http_error, json_object, later, problem
@@ -125,6 +125,16 @@ class _WebSocketDoor:
 
 async def _schema(request: Request) -> Response:
     return JSONResponse(m.schema(), media_type="application/schema+json", headers={"Cache-Control": "no-cache"})
+
+
+def description(version: str) -> Route:
+    """The endpoint that describes all others."""
+    text = JSONResponse(openapi.document(version)).body
+
+    async def serve(request: Request) -> Response:
+        return Response(text, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    return Route("/api/openapi.json", serve)
 
 
 class _DevTokens:
