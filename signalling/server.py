@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from starlette.websockets import WebSocket
 
@@ -76,6 +76,15 @@ class Server:
     def is_starting(self) -> bool:
         """Whether `run` has not begun."""
         return self._work is None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether clients reach this instance by TLS, as it tells the others."""
+        return self._link is not None and self._link.sharing.record.url.startswith("wss:")
+
+    def origins(self) -> Iterator[str]:
+        """The origins of pages that other instances serve."""
+        return self._conference.cluster.origins()
 
     def must_wait(self, address: str) -> float:
         """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
