@@ -1,8 +1,9 @@
-"""Takes the pictures of the demo page in docs/images: `.venv/bin/python docs/screenshots.py`."""
+"""Takes the pictures of the demo page in docs/images: `.venv/bin/python docs/screenshots.py [lobby] [call] …`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ sys.path.insert(0, str(ROOT))
 from playwright.async_api import Page, expect  # noqa: E402
 
 from tests.support.chromium import Chromium, running_chromium  # noqa: E402
+from tests.support.instances import instances, token_for  # noqa: E402
+from tests.support.redis_server import redis_server  # noqa: E402
 from tests.support.server import RunningServer, running_server  # noqa: E402
 
 PORTRAIT = Path(__file__).with_name("portrait.js").read_text()
@@ -29,24 +32,63 @@ TALK = (
 
 
 async def main() -> None:
-    """Let four people meet, and take pictures of what one of them sees."""
-    async with running_server() as server, running_chromium() as chromium:
-        await lobby(chromium, server)
-        people = {name: await join(chromium, server, name, **DESKTOP) for name in ("Ada", "Bob", "Cleo")}
-        await join(chromium, server, "Dan", camera=False, **DESKTOP)
-        await people["Bob"].keyboard.press("m")
-        await all_pictures(people["Cleo"], 2)
-        for name, text in TALK:
-            await say(people[name], text)
-        cleo = people["Cleo"]
-        await cleo.get_by_role("button", name="Chat").click()
-        await settled(cleo)
-        await cleo.screenshot(path=IMAGES / "call-desktop.png")
+    """Take the pictures that are asked for, or all."""
+    wanted = sys.argv[1:] or ["lobby", "call", "degraded"]
+    async with running_chromium() as chromium:
+        if "lobby" in wanted or "call" in wanted:
+            async with running_server() as server:
+                if "lobby" in wanted:
+                    await lobby(chromium, server)
+                if "call" in wanted:
+                    await call(chromium, server)
+        if "degraded" in wanted:
+            await degraded(chromium)
 
-        phone = await join(chromium, server, "Eve", **PHONE)
-        await all_pictures(phone, 3)
-        await settled(phone)
-        await phone.screenshot(path=IMAGES / "call-phone.png")
+
+async def call(chromium: Chromium, server: RunningServer) -> None:
+    """Four people meet, and a fifth looks at them on a phone."""
+    people = {name: await join(chromium, server, name, **DESKTOP) for name in ("Ada", "Bob", "Cleo")}
+    await join(chromium, server, "Dan", camera=False, **DESKTOP)
+    await people["Bob"].keyboard.press("m")
+    await all_pictures(people["Cleo"], 2)
+    for name, text in TALK:
+        await say(people[name], text)
+    cleo = people["Cleo"]
+    await cleo.get_by_role("button", name="Chat").click()
+    await settled(cleo)
+    await cleo.screenshot(path=IMAGES / "call-desktop.png")
+
+    phone = await join(chromium, server, "Eve", **PHONE)
+    await all_pictures(phone, 3)
+    await settled(phone)
+    await phone.screenshot(path=IMAGES / "call-phone.png")
+    await chromium.close_pages()
+
+
+async def degraded(chromium: Chromium) -> None:
+    """Redis is away: the call goes on, and of somebody at another instance nothing is heard."""
+    async with redis_server() as redis, instances(redis) as cluster:
+        one, two = await cluster.start("one", "two")
+        await cluster.meet()
+        while await one.home_of(ROOM) != one.port:  # the ids of instances, and with them the homes of rooms, are random
+            await one.end()
+            await one.start()
+            await cluster.meet(within=40)
+        join_there = {"type": "join", "token": token_for(ROOM, "dan"), "stay": True}
+        async with two.server.websocket() as socket:
+            await socket.send(json.dumps(join_there))
+            await socket.recv()
+            _, cleo, eve = [
+                await join(chromium, one.server, name, token=token_for(ROOM, name.lower()), **options)
+                for name, options in (("Ada", DESKTOP), ("Cleo", DESKTOP), ("Eve", PHONE))
+            ]
+            await redis.kill()
+            for page, name in ((cleo, "degraded-desktop.png"), (eve, "degraded-phone.png")):
+                await all_pictures(page, 2)
+                await expect(page.locator("#degraded .banner.warning")).to_be_visible()
+                await settled(page)
+                await page.screenshot(path=IMAGES / name)
+    await chromium.close_pages()
 
 
 async def lobby(chromium: Chromium, server: RunningServer) -> None:
@@ -59,11 +101,11 @@ async def lobby(chromium: Chromium, server: RunningServer) -> None:
     await chromium.close_pages()
 
 
-async def arrive(chromium: Chromium, server: RunningServer, name: str, **options: Any) -> Page:
-    """Open the lobby with a drawn person before the camera; only Ada speaks."""
+async def arrive(chromium: Chromium, server: RunningServer, name: str, token: str = "", **options: Any) -> Page:
+    """Open the lobby with a drawn person before the camera; only Ada speaks. A server in dev mode needs no `token`."""
     page = (await chromium.page(**options)).playwright
     await page.add_init_script(PORTRAIT)
-    await page.goto(f"{server.url}/?room={ROOM}&name={name}")
+    await page.goto(f"{server.url}/?room={ROOM}&name={name}{f'#token={token}' if token else ''}")
     await page.wait_for_function("() => document.querySelector('#preview').videoWidth > 0")
     return page
 

@@ -15,6 +15,8 @@ from .load import Load, Outcome
 from .publication import Rates, SourceName
 from .table import percentile, table
 
+_URL = "ws://localhost:8080/ws"
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to what `ArgumentParser.add_subparsers` gave; its `run` takes the parsed options."""
@@ -24,7 +26,13 @@ def add_parser(subparsers: Any) -> None:
         "and print it. The exit code is 0 if every packet reached everybody."
     )
     add = parser.add_argument
-    add("--url", type=_websocket_url, default="ws://localhost:8080/ws", help="the server (default %(default)s)")
+    add(
+        "--url",
+        type=_websocket_urls,
+        action="extend",
+        metavar="URL[,URL]",
+        help=f"the server (default {_URL}); with several, participants are spread over them",
+    )
     add("--rooms", type=_count, default=1, metavar="N", help="rooms (default 1)")
     add("--participants", type=_count, default=2, metavar="N", help="participants in each room (default 2)")
     add("--duration", type=_positive, default=10.0, metavar="SECONDS", help="how long to measure (default 10)")
@@ -46,6 +54,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Carry the command out. Exits with 0, with 1 if not everything was delivered, with 2 for wrong options."""
+    urls: list[str] = options.url or [_URL]
     publish: list[SourceName] = []
     if not options.no_audio:
         publish.append("microphone")
@@ -58,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
         source = (
             tokens.from_keys(keys)
             if keys and not options.token_endpoint
-            else tokens.from_endpoint(options.token_endpoint or tokens.endpoint_of(options.url))
+            else tokens.from_endpoint(options.token_endpoint or tokens.endpoint_of(urls[0]))
         )
     except tokens.TokenRefused as error:
         _give_up(str(error))
@@ -66,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
         video_bitrate=options.video_kbps * 1000, frame_rate=options.fps, audio_bitrate=options.audio_kbps * 1000
     )
     wanted = Load(
-        url=options.url,
+        urls=urls,
         tokens=source,
         rooms=options.rooms,
         participants=options.participants,
@@ -98,6 +107,11 @@ def describe(outcome: Outcome) -> str:
         ["delivered", f"{share:.4f} %"],
         ["lost", f"{outcome.due - outcome.delivered}"],
         ["delivered more than once", f"{outcome.repeated}"],
+        ["delivered by both connections of a move", f"{outcome.doubled}"],
+        ["sent on to the room's home", f"{sum(report.redirects for report in reports)}"],
+        ["moved to another server", f"{sum(report.migrations for report in reports)}"],
+        ["longest pause of a track, p50 / p95", _pair(outcome.pauses)],
+        ["longest pause of all", f"{1000 * max(outcome.pauses):.0f} ms" if outcome.pauses else "-"],
         ["in the wrong slot", f"{outcome.misplaced}"],
         ["repaired by retransmission", f"{sum(report.repaired for report in reports)}"],
         ["not sent, as a buffer was full", f"{sum(report.blocked for report in reports)}"],
@@ -139,8 +153,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _websocket_url(text: str) -> str:
-    return _url(text, "ws", "wss")
+def _websocket_urls(text: str) -> list[str]:
+    return [_url(part, "ws", "wss") for part in text.split(",")]
 
 
 def _http_url(text: str) -> str:

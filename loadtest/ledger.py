@@ -10,6 +10,7 @@ from sfu.payloads import starts_keyframe
 from sfu.rtcp import ReportBlock
 from sfu.sequence import FIRST_CYCLE, extend
 
+from .deliveries import Deliveries
 from .tags import read_tag
 
 Kind = Literal["audio", "video"]
@@ -19,8 +20,6 @@ _RETRY_INTERVAL = 0.100  # seconds until the next
 _MAX_TRIES = 10
 _KEYFRAME_RETRY = 1.0  # seconds
 _MAX_GAP = 1000  # packets; after a larger jump nothing is repaired
-_MAX_COUNTER = 1 << 22  # packets of one track that are told apart: a day of audio; bounds memory
-_MAX_TRACKS = 4096
 
 _starts_vp8_keyframe = starts_keyframe("VP8")
 
@@ -147,12 +146,11 @@ class SlotLedger:
 
 
 class Ledger:
-    """All receive sections of one peer, and how often each tagged packet arrived."""
+    """All receive sections of one connection; `deliveries` counts for all connections that a peer has."""
 
-    def __init__(self) -> None:
+    def __init__(self, deliveries: Deliveries | None = None) -> None:
         self.slots: dict[str, SlotLedger] = {}
-        self.deliveries: dict[int, bytearray] = {}  # tag of a track -> arrivals of each of its packets
-        self.carried: dict[tuple[str | None, int], int] = {}  # (track of the slot, tag) -> packets
+        self.deliveries = deliveries or Deliveries()
         self.packets = 0
         self.bytes = 0
         self.sampled = 0  # packets of a known slot with a tag, of those given to `sample`
@@ -182,7 +180,7 @@ class Ledger:
         """All is negotiated: from here on nothing may come that no slot is there for, or in another track's slot."""
         self.early += self.unknown
         self.unknown = 0
-        self.carried.clear()
+        self.deliveries.settle()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a decrypted RTP packet."""
@@ -213,7 +211,7 @@ class Ledger:
                 slot.first_keyframe = now - slot.mapped_at
         found = read_tag(payload)
         if found is not None:
-            self._deliver(slot, *found)
+            self.deliveries.take(slot.track, *found, now)
 
     def sample(self, data: bytes, now: float) -> None:
         """Take one decrypted packet of many that were only counted: look whether it is what it should be."""
@@ -229,21 +227,6 @@ class Ledger:
             return
         self.sampled += 1
         slot.first_packet = slot.first_keyframe = now - slot.mapped_at  # nobody waits for a keyframe here
-
-    def _deliver(self, slot: SlotLedger, track: int, counter: int) -> None:
-        arrivals = self.deliveries.get(track)
-        if arrivals is None:
-            if len(self.deliveries) >= _MAX_TRACKS:
-                return
-            arrivals = self.deliveries[track] = bytearray()
-        if counter >= len(arrivals):
-            if counter >= _MAX_COUNTER:
-                return
-            arrivals.extend(bytes(counter + 256 - len(arrivals)))
-        if arrivals[counter] < 255:
-            arrivals[counter] += 1
-        key = (slot.track, track)
-        self.carried[key] = self.carried.get(key, 0) + 1
 
     def sender_report(self, ssrc: int, ntp: int, now: float) -> None:
         """An SR came: the next report block tells when, for the server's round trip time."""

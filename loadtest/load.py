@@ -28,7 +28,7 @@ _SETTLE_EVERY = 0.05  # seconds
 class Load:
     """What to do. Times are in seconds."""
 
-    url: str
+    urls: Sequence[str]  # participants are spread over them
     tokens: TokenSource
     rooms: int = 1
     participants: int = 2
@@ -66,6 +66,8 @@ class Outcome:
     due: int = 0
     delivered: int = 0
     repeated: int = 0
+    doubled: int = 0  # came by both connections of a move
+    pauses: list[float] = field(default_factory=list)  # the longest of each track at each receiver, in seconds
     misplaced: int = 0
     missing: list[Missing] = field(default_factory=list)
     cpu: float = 0.0
@@ -99,14 +101,14 @@ async def run(load: Load) -> Outcome:
     ticker, certificate = Ticker(), Certificate()
     finish, gate = asyncio.Event(), asyncio.Semaphore(_JOINS_AT_ONCE)
 
-    async def participate(room: str, identity: str, phase: float) -> None:
+    async def participate(room: str, identity: str, url: str, phase: float) -> None:
         try:
             async with AsyncExitStack() as stack:
                 async with gate:
                     token = await asyncio.to_thread(load.tokens, room, identity)
                     peer = await stack.enter_async_context(
                         Peer(
-                            load.url,
+                            url,
                             token,
                             load.publish,
                             rates=load.rates,
@@ -128,7 +130,8 @@ async def run(load: Load) -> Outcome:
         for number in range(outcome.wanted):
             room, seat = divmod(number, load.participants)
             identity = f"{load.room_prefix}-{room + 1}-{seat + 1}"
-            group.create_task(participate(f"{load.room_prefix}-{room + 1}", identity, number / outcome.wanted))
+            url = load.urls[number % len(load.urls)]
+            group.create_task(participate(f"{load.room_prefix}-{room + 1}", identity, url, number / outcome.wanted))
         for _ in range(outcome.wanted):
             await entered.acquire()
         try:
@@ -161,7 +164,7 @@ async def _measure(members: Sequence[_Member], load: Load, outcome: Outcome) -> 
     gc.freeze()  # a full collection would stop the media of all peers at once
     started, cpu = time.monotonic(), _cpu_time()
     for member in members:
-        member.peer.ledger.settle()
+        member.peer.settle()
         for publication in member.peer.publications:
             member.marks[publication.source.track] = (publication.source.sent, 0)
     await asyncio.sleep(load.duration)
@@ -186,7 +189,8 @@ async def _measure(members: Sequence[_Member], load: Load, outcome: Outcome) -> 
 
 def _count(members: Sequence[_Member], outcome: Outcome) -> None:
     outcome.missing = []
-    outcome.due = outcome.delivered = outcome.repeated = outcome.misplaced = 0
+    outcome.pauses = []
+    outcome.due = outcome.delivered = outcome.repeated = outcome.doubled = outcome.misplaced = 0
     outcome.sent = sum(end - first for member in members for first, end in member.marks.values())
     outcome.tracks_sent = sum(len(member.marks) for member in members)
     for member in members:
@@ -194,9 +198,13 @@ def _count(members: Sequence[_Member], outcome: Outcome) -> None:
             for publication in other.peer.publications:
                 tag = publication.source.track
                 first, end = other.marks[tag]
-                arrivals = member.peer.ledger.deliveries.get(tag, bytearray())[first:end]
+                arrivals = member.peer.deliveries.arrivals.get(tag, bytearray())[first:end]
                 absent = end - first - len(arrivals) + arrivals.count(0)
                 repeated = len(arrivals) - arrivals.count(0) - arrivals.count(1)
+                if member.peer.migrations or other.peer.migrations:
+                    outcome.doubled, repeated = outcome.doubled + repeated, 0
+                if tag in member.peer.deliveries.pauses:
+                    outcome.pauses.append(member.peer.deliveries.pauses[tag])
                 outcome.due += end - first
                 outcome.delivered += end - first - absent
                 outcome.repeated += repeated
@@ -217,12 +225,8 @@ def _count(members: Sequence[_Member], outcome: Outcome) -> None:
 
 def _misplaced(member: _Member, members: Sequence[_Member]) -> int:
     """Packets that came in a slot which, by the `slots` message, carried another track, or came to the wrong room."""
-    right = {
-        (publication.track, publication.source.track)
-        for other in _others(member, members)
-        for publication in other.peer.publications
-    }
-    return sum(count for pair, count in member.peer.ledger.carried.items() if pair not in right)
+    right = {pair for other in _others(member, members) for pair in other.peer.published()}
+    return sum(count for pair, count in member.peer.deliveries.carried.items() if pair not in right)
 
 
 def _others(member: _Member, members: Sequence[_Member]) -> Iterator[_Member]:

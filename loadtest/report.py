@@ -28,5 +28,7 @@ class Report:
     keyframes_received: int
     feedback_messages: int
     feedback_lost: int
+    redirects: int
+    migrations: int
     first_video: tuple[float, ...]
     errors: tuple[str, ...]

@@ -42,8 +42,8 @@ class Signalling:
         self.goodbye: Message | None = None
 
     @classmethod
-    async def open(cls, url: str, on_message: Callable[[Message], None]) -> Signalling:
-        """Connect. Raises SignallingError."""
+    async def open(cls, url: str, on_message: Callable[[Message], None], within: float = _REPLY_WITHIN) -> Signalling:
+        """Connect, within so many seconds. Raises SignallingError."""
         try:
             socket = await connect(
                 url,
@@ -51,7 +51,7 @@ class Signalling:
                 compression=None,
                 max_size=_MAX_MESSAGE_BYTES,
                 proxy=None,  # media takes no proxy either
-                open_timeout=_REPLY_WITHIN,
+                open_timeout=within,
             )
         except (OSError, UnicodeError, WebSocketException) as error:
             raise SignallingError("closed", f"cannot connect: {error}") from None

@@ -74,7 +74,8 @@ class Allowance:
         allowance.bytes -= size
         if (allowance.packets < 0 or allowance.bytes < 0) and not allowance.refill(size, now): drop it
 
-    So over any time at most one second's worth passes at once and the rate on average.
+    So the rate passes on average. At once pass at most two seconds' worth: one that was saved, and as the clock is not
+    looked at meanwhile, one for the pause before it.
     """
 
     __slots__ = ("_at", "_bytes_per_second", "_packets_per_second", "bytes", "packets")

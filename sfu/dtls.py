@@ -21,6 +21,8 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsTransport,
     SRTPProtectionProfile,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from .srtp import Keys
@@ -59,13 +61,22 @@ class Certificate:
 
 
 class _Certificate(RTCCertificate):
-    """Narrows what its associations agree to."""
+    """Narrows what its associations agree to.
+
+    They have one context in common. pyOpenSSL's holds a callback in a cycle of references which nobody outside can
+    break, so with one for each association every handshake would leave work to the collector.
+    """
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, cert: x509.Certificate) -> None:
+        super().__init__(key, cert)
+        self._context = super()._create_ssl_context(_PROFILES)
+        self._context.set_cipher_list(_CIPHERS)
+        self._context.set_min_proto_version(_DTLS_1_2)
+        # Nobody may go on with the session of another: each must show its certificate. And none is kept.
+        self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
 
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
-        context = super()._create_ssl_context(srtp_profiles)
-        context.set_cipher_list(_CIPHERS)
-        context.set_min_proto_version(_DTLS_1_2)
-        return context
+        return self._context
 
 
 class DtlsEndpoint:
@@ -115,6 +126,7 @@ class DtlsEndpoint:
         pump = self._transport._task
         await self._transport.stop()
         self._pipe.close()
+        self._on_close = _nothing
         if pump is not None:
             await asyncio.gather(pump, return_exceptions=True)
 
@@ -179,6 +191,7 @@ class _Pipe:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._send_datagram = _nothing
             self._queue.put_nowait(None)  # wakes a handshake that waits; there is always room for it
 
     async def _recv(self) -> bytes:
@@ -190,5 +203,8 @@ class _Pipe:
         return datagram
 
     async def _send(self, data: bytes) -> None:
-        if not self._closed:
-            self._send_datagram(data)
+        self._send_datagram(data)
+
+
+def _nothing(*_: object) -> None:
+    """Stands for the functions of an owner after the end: they are most likely its methods, and would keep it."""

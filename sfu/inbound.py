@@ -64,8 +64,8 @@ class InboundTrack:
         self.loss = LossRepair()
         self.keyframes = KeyframeRequests()
         self.meter = LevelMeter()
-        self.ask_keyframe: Callable[[], None] = _nobody
-        self.codec_changed: Callable[[], None] = _nobody
+        self.ask_keyframe: Callable[[], None] = nobody
+        self.codec_changed: Callable[[], None] = nobody
         self.sync: tuple[float, int] | None = None
         """(our time in seconds since 1970, RTP timestamp) of the last sender report."""
         self.restarts = Budget(RESTARTS)
@@ -280,5 +280,5 @@ class InboundTrack:
                 stream.octets += size
 
 
-def _nobody() -> None:
-    """The publisher is not connected yet; its first frame is a keyframe anyway."""
+def nobody() -> None:
+    """The publisher is not there yet, and its first frame is a keyframe anyway; or it is gone."""

@@ -19,7 +19,7 @@ from .budgets import (
 )
 from .codecs import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC, VIDEO_ORIENTATION
 from .counters import Counters
-from .inbound import InboundTrack
+from .inbound import InboundTrack, nobody
 from .media_plane import PeerId
 from .outbound import OutboundStream
 from .published import Published
@@ -88,12 +88,6 @@ class Peer:
         self._rtp_allowance = Allowance(PUBLISHED_PACKETS_PER_SECOND, publish_kbps * 125)
         self._rtcp_allowance = Allowance(RTCP_PACKETS_PER_SECOND, RTCP_BYTES_PER_SECOND)
         self._keyframe_requests = Budget(KEYFRAME_REQUESTS)
-        self._rtcp_handlers: dict[type, Callable[..., None]] = {
-            rtcp.SenderReport: self._on_sender_report,
-            rtcp.ReceiverReport: self._on_receiver_report,
-            rtcp.Nack: self._on_nack,
-            rtcp.KeyframeRequest: self._on_keyframe_request,
-        }
 
     # ------------------------------------------------------------------------------------------- sections
 
@@ -115,6 +109,8 @@ class Peer:
     def unpublish(self, mid: str) -> Published | None:
         """The section publishes no longer."""
         published = self.published.pop(mid, None)
+        if published is not None:
+            published.track.ask_keyframe = nobody  # else each would keep the other: it is ours, and we are in it
         self._sources = {ssrc: kept for ssrc, kept in self._sources.items() if kept.published is not published}
         return published
 
@@ -153,9 +149,9 @@ class Peer:
                 plain = srtp.unprotect_rtcp(datagram)
                 self._heard.add(ssrc)
                 for item in rtcp.parse(plain):
-                    handler = self._rtcp_handlers.get(type(item))
+                    handler = _RTCP_HANDLERS.get(type(item))
                     if handler is not None:
-                        handler(item, now)
+                        handler(self, item, now)
             else:
                 plain = srtp.unprotect_rtp(datagram)
                 self._heard.add(ssrc)
@@ -382,3 +378,12 @@ class Peer:
                 stream.octets & 0xFFFFFFFF,
             )
         )
+
+
+# A table of bound methods in each peer would be a cycle of references, and keep it until the collector comes.
+_RTCP_HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    rtcp.SenderReport: Peer._on_sender_report,
+    rtcp.ReceiverReport: Peer._on_receiver_report,
+    rtcp.Nack: Peer._on_nack,
+    rtcp.KeyframeRequest: Peer._on_keyframe_request,
+}

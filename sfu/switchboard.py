@@ -199,7 +199,8 @@ class Switchboard:
         if peer is None:
             return
         member.peer, member.paused = None, False
-        for published in list(peer.published.values()):
+        for mid, published in list(peer.published.items()):
+            peer.unpublish(mid)
             self.end(published.id)
         self._detach_all(peer)
         if member.layout:

@@ -52,7 +52,7 @@ class PeerTransport:
         self.srtp: Session | None = None
         self.queue: list[bytes] = []
         self.paths: dict[Path, None] = {}  # that checks were authentic on; the least recent first
-        self.mark_dirty = partial(dirty.append, self)
+        self._dirty = dirty
         self._counters = counters
         self._on_state = on_state
         self._path: Path | None = None  # where we send: the nominated one, before that the last authentic one
@@ -150,6 +150,14 @@ class PeerTransport:
 
     # ------------------------------------------------------------------------------------------- SRTP
 
+    @property
+    def mark_dirty(self) -> Callable[[], None]:
+        """What a stream calls that puts something into the empty queue.
+
+        It is made for each stream anew: one kept here would keep the transport, beyond its end.
+        """
+        return partial(self._dirty.append, self)
+
     def send_rtcp(self, packet: bytes) -> None:
         """Queue a compound RTCP packet. Dropped while there are no keys or no consent to send."""
         if self.srtp is None or self.state != "connected":
@@ -160,7 +168,7 @@ class PeerTransport:
             log.warning("RTCP of %d bytes: %s", len(packet), error)
             return
         if not self.queue:
-            self.mark_dirty()
+            self._dirty.append(self)
         self.queue.append(protected)
 
     def flush(self) -> None:

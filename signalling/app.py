@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import importlib.metadata
 import json
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from sfu.addresses import LocalAddress, local_addresses
@@ -32,18 +34,21 @@ from state.redis_store import RedisStore
 from state.sharing import Sharing
 from state.wire import NodeRecord
 
-from . import http, migration
+from . import dependencies, http, migration
 from .admin import Admin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
 from .config import Bind, ConfigError, Settings, is_loopback
+from .degraded_headers import DegradedHeaders
 from .ice_servers import IceServerList
 from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
+from .readiness import Readiness
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
 
@@ -165,34 +170,54 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
     link = build_link(settings, port)
-    conference.cluster = Cluster(link.sharing if link else None)
+    if link is not None:
+        conference.cluster = Cluster(link.sharing)
+        settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
     version = importlib.metadata.version("auralink")
+    registry = CollectorRegistry()
     counts = Metrics(
-        CollectorRegistry(),
+        registry,
         lambda: Sizes(len(conference.rooms), len(conference.sessions), len(conference.sockets)),
         version,
     )
-    conference.limited = counts.limit_refused
+    shared = SharedMetrics(registry, conference.cluster.sharing, conference.episodes, time.monotonic)
+    conference.limited, conference.conflicted = counts.limit_refused, shared.conflicted
     server = Server(
-        conference, media, counts, link, outbox_messages=settings.outbox_messages, outbox_bytes=settings.outbox_bytes
+        conference,
+        media,
+        counts,
+        shared,
+        link,
+        outbox_messages=settings.outbox_messages,
+        outbox_bytes=settings.outbox_bytes,
     )
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
-    operators = Operators(media, counts, lag, version, time.monotonic())
+    ready = Readiness(server, conference, media, lag)
+    operators = Operators(media, counts, lag, conference, version, time.monotonic())
     admin = Admin(server)
-    here = _routes_beside_the_page(settings, operators, admin)
-    web = http.build(settings=settings, server=server, tokens=tokens, counts=counts, port=port, for_operators=here)
+    middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
+    web = http.build(
+        settings=settings,
+        server=server,
+        tokens=tokens,
+        counts=counts,
+        port=port,
+        others=[*ready.routes(), *_routes_beside_the_page(settings, operators, admin)],
+        middleware=middleware,
+    )
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        theirs = application(_routes_for_operators(settings, operators, admin))
+        routes = [*ready.routes(), *_routes_for_operators(settings, operators, admin)]
+        theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
 
     async def stop() -> None:
         grace = settings.shutdown_grace
-        if settings.migrate_to or server.retire():
+        if await server.retire() or settings.migrate_to:
             migrating = grace * MIGRATION_SHARE
             await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
             grace -= migrating
@@ -265,6 +290,12 @@ async def serve(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, server: Running, media_port: int) -> None:
+    if settings.ready_file:
+        # Renamed into place, so that who waits for the file never reads half of it.
+        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
+        path = Path(settings.ready_file)
+        path.with_suffix(".part").write_text(json.dumps(ready))
+        path.with_suffix(".part").replace(path)
     if settings.dev_mode:
         log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
     host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
@@ -274,12 +305,6 @@ def _announce(settings: Settings, server: Running, media_port: int) -> None:
         bind = Bind(settings.operators.host, server.admin_port)
         scheme = "http" if is_loopback(bind.host) else scheme
         print(f"Operators are served at {scheme}://{bind}", flush=True)
-    if settings.ready_file:
-        # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
-        path = Path(settings.ready_file)
-        path.with_suffix(".part").write_text(json.dumps(ready))
-        path.with_suffix(".part").replace(path)
 
 
 def run(settings: Settings) -> None:

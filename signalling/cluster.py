@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from state.guard import Guard
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.settings import RoomSettings
 from state.sharing import Sharing
@@ -34,6 +35,11 @@ class Cluster:
     def writer(self) -> str:
         """How this instance signs what it writes."""
         return ALONE if self.sharing is None else self.sharing.record.node
+
+    @property
+    def circuits(self) -> dict[str, Guard]:
+        """The circuits to what is shared, by dependency."""
+        return {} if self.sharing is None else {self.sharing.guard.dependency: self.sharing.guard}
 
     def elsewhere(self, room: RoomName) -> list[Remote]:
         """The participants of a room who are at other instances, as last heard."""

@@ -21,6 +21,7 @@ from . import messages as m
 from .cluster import Cluster
 from .commands import CloseCode, CloseSocket, Command, Send
 from .doors import Doors
+from .episodes import Episodes
 from .events import Instant, SocketId
 from .limits import BucketPerAddress, BucketPerKey, CountPerKey, Rate
 from .session import Check, Session, Socket, Standing, Waiter
@@ -113,10 +114,12 @@ class Conference:
     failures: BucketPerAddress = field(init=False)  # an address that has used them up is refused before the upgrade
     connections: CountPerKey = field(init=False)  # of an identity in a room
     limited: Callable[[str], None] = lambda limit: None  # told the name of each limit that refused something
+    conflicted: Callable[[str, int], None] = lambda kind, count: None  # told what was changed apart and has met
     migration: Migration | None = None
     cluster: Cluster = field(default_factory=Cluster)
     shown: dict[RoomName, dict[ParticipantId, m.ParticipantInfo]] = field(default_factory=dict)  # others, as told
     degraded: dict[str, m.Degradation] = field(default_factory=dict)  # what is away, by dependency
+    episodes: Episodes = field(default_factory=Episodes)
     next_gathering: float = 0.0
     shutting_down: bool = False
     at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))

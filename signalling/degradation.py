@@ -36,6 +36,12 @@ FALLBACKS: Mapping[str, Fallback] = {
     ),
     Mode.RECONCILING.value: Fallback("redis-memory", "nothing more"),
 }
+NAMES_OF_FALLBACKS = tuple(sorted({fallback.name for fallback in FALLBACKS.values()}))
+
+
+def fallbacks(conference: Conference) -> list[str]:
+    """What stands in for something just now, each once."""
+    return sorted({FALLBACKS[one.mode].name for one in conference.degraded.values() if one.mode in FALLBACKS})
 
 
 def begin(conference: Conference, dependency: str, mode: str, reason: str, since: float, message: str) -> None:
@@ -52,9 +58,10 @@ def begin(conference: Conference, dependency: str, mode: str, reason: str, since
     conference.degraded[dependency] = now
     if before is not None:
         return
-    lost = FALLBACKS[mode].loses if mode in FALLBACKS else ""
+    fallback = FALLBACKS[mode]
+    conference.episodes.begin(dependency, fallback.name, since)
     conference.do(
-        Logged("warning", f"Degraded: {dependency} is away ({reason}); now {mode}. What may be lost: {lost}.")
+        Logged("warning", f"Degraded: {dependency} is away ({reason}); now {mode}. What may be lost: {fallback.loses}.")
     )
     for session in conference.sessions.values():
         conference.send(session, m.Degraded(degradation=now))
@@ -65,6 +72,7 @@ def over(conference: Conference, dependency: str, message: str) -> None:
     before = conference.degraded.pop(dependency, None)
     if before is None:
         return
+    conference.episodes.end(dependency, conference.at.now)
     lasted = conference.at.wall - before.since
     conference.do(Logged("warning", f"Recovered: {dependency} is back after {lasted:.1f} s in mode {before.mode}."))
     for session in conference.sessions.values():

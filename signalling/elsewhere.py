@@ -13,7 +13,7 @@ from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renam
 from state.settings import RoomSettings
 from state.view import Remote
 
-from . import degradation, departure, moderation, moderators, negotiation, roster
+from . import degradation, departure, gathering, moderation, moderators, negotiation, roster
 from . import messages as m
 from .cluster import parse
 from .commands import Logged, Send
@@ -77,10 +77,8 @@ def _tell_differences(
 
 def snapshot(conference: Conference, room: RoomName) -> m.RoomSnapshot:
     """A room with all who are known to be in it, here and elsewhere."""
-    others = conference.shown[room] = shown(conference, room)
-    if not others:
-        del conference.shown[room]
-    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others.values())
+    others = shown(conference, room).values()
+    return roster.room_snapshot(conference.rooms.room(room), conference.doors.rules(room), others)
 
 
 # ----------------------------------------------------------------------------------------------------------- news
@@ -92,6 +90,7 @@ def take(conference: Conference, news: News) -> None:
         case RoomChanged(room):
             refresh(conference, room)
             _end_older_sessions(conference, room)
+            gathering.look(conference, room)
         case SettingsHeard(room, settings):
             settings_heard(conference, room, settings)
         case Heard(room, payload):
@@ -117,6 +116,7 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
             )
         return
     was_told = "redis" in conference.degraded
+    gathering.begin_anew(conference)
     for room in list(conference.rooms.names()):
         if was_told and (room in news.rooms or room in conference.shown):
             _replace(conference, room, "reconciled")
@@ -127,6 +127,10 @@ def _mode_moved(conference: Conference, news: ModeMoved) -> None:
 
 
 def _replace(conference: Conference, room: RoomName, reason: str) -> None:
+    conference.shown.pop(room, None)
+    others = shown(conference, room)
+    if others:
+        conference.shown[room] = others
     conference.tell_room(room, m.RoomReplaced(room=snapshot(conference, room), reason=reason))
 
 
@@ -143,6 +147,7 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
         session = conference.sessions[ours]
         newer = (one.participant.joined, one.participant.id) > (member.joined, member.id)
         if newer and session.moves_until < conference.at.now:
+            conference.conflicted("identity", 1)
             departure.replaced(conference, session)
 
 
@@ -153,9 +158,11 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
         return
     if room not in conference.rooms:
         settings = settings.lasting_only()
-    before, incarnation = doors.rules(room), doors.of(room).incarnation
+    before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
     if not doors.adopt(room, settings):
         return
+    for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
+        conference.conflicted(kind, count)
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return

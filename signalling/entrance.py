@@ -8,7 +8,7 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, elsewhere, migration, negotiation, precall, roster, waiting
+from . import departure, elsewhere, gathering, migration, negotiation, precall, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
@@ -44,7 +44,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
         waiting.wait(conference, socket, Waiter(id, socket.id, claims, wants_all, deadline), message.request)
     else:
         check_space(conference, claims)
-        enter(conference, socket, claims, id, wants_all=wants_all, request=message.request)
+        enter(conference, socket, claims, id, wants_all=wants_all, stays=message.stay, request=message.request)
 
 
 def _redirect(conference: Conference, socket: Socket, url: str, request: str | m.UnsetType) -> None:
@@ -60,6 +60,7 @@ def enter(
     id: ParticipantId,
     *,
     wants_all: bool,
+    stays: bool = False,
     request: str | m.UnsetType = m.UNSET,
 ) -> None:
     """Open a session for somebody whom the door lets in; an older one of the same identity ends."""
@@ -82,6 +83,8 @@ def enter(
         claims.room, m.ParticipantJoined(participant=roster.participant_info(member)), but=[session.id]
     )
     elsewhere.refresh(conference, claims.room)
+    if stays:
+        session.gathers_at = conference.at.now + gathering.STAYS
     negotiation.open_peer(conference, session)
 
 
@@ -181,6 +184,7 @@ def _open_session(
         chats=TokenBucket(conference.rules.chats, conference.at.now),
         offers=TokenBucket(conference.rules.offers, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
+        entered_at=conference.at.now,
     )
     conference.sessions[session.id] = session
     _bind(conference, session, socket)

@@ -17,27 +17,36 @@ EVERY = 0.5  # seconds between two looks
 SPREAD = 2.0  # seconds within which members are asked
 PATIENCE = 20.0  # seconds a client has, and for which a newer session of its identity elsewhere does not end this one
 AGAIN = 30.0  # seconds until one is asked again who did not go
+FRESH = 2.0  # seconds since somebody came in which it is asked at once
 STAYS = 60.0  # seconds for which one is left in peace who said that it cannot get there
 REASON = "room_moved"
 
 
 def sweep(conference: Conference) -> None:
     """Ask those whose time has come, and draw a time for those who are at the wrong instance since now."""
-    if conference.migration is not None or conference.at.now < conference.next_gathering:
+    if conference.at.now < conference.next_gathering:
         return
     conference.next_gathering = conference.at.now + EVERY
-    if not conference.cluster.is_connected():
-        return
     for room in list(conference.shown):
-        url = conference.cluster.home(room)
-        if url is not None:
-            _gather(conference, room, url)
+        look(conference, room)
 
 
-def _gather(conference: Conference, room: RoomName, url: str) -> None:
+def begin_anew(conference: Conference) -> None:
+    """After an outage everybody is asked again, whoever could not get there before it."""
+    for session in conference.sessions.values():
+        session.gathers_at = None
+
+
+def look(conference: Conference, room: RoomName) -> None:
+    """See whether a room is at home elsewhere, and ask those who have not been asked for a while."""
+    url = conference.cluster.home(room) if conference.cluster.is_connected() else None
+    if url is None or conference.migration is not None:
+        return
     for session in list(conference.members(room)):
         if session.gathers_at is None:
-            session.gathers_at = conference.at.now + _chance(conference) * SPREAD
+            # Who has just come has nothing to lose: we knew of nobody in the room, and now we do.
+            fresh = conference.at.now - session.entered_at < FRESH
+            session.gathers_at = conference.at.now + (0.0 if fresh else _chance(conference) * SPREAD)
         if session.gathers_at <= conference.at.now and session.socket is not None:
             _ask(conference, session, url)
 

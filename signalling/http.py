@@ -1,9 +1,8 @@
-"""What is served over HTTP: the page, the WebSocket's door, liveness, the schema, and tokens in dev mode."""
+"""What everybody is served over HTTP: the page, the WebSocket's door, the schema, and tokens in dev mode."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
 import time
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -25,8 +25,7 @@ from . import messages as m
 from . import metrics, origins
 from .config import Settings
 from .limits import BucketPerAddress, CountPerAddress, Rate
-from .operators import live
-from .responses import BodyError, answer, http_error, json_object, problem
+from .responses import NO_HEADERS, BodyError, answer, http_error, json_object, later, problem
 from .server import Server
 from .tokens import SOURCES, Grant, TokenError, Tokens
 
@@ -58,21 +57,21 @@ def build(
     tokens: Tokens,
     counts: metrics.Metrics,
     port: int,
-    for_operators: Sequence[BaseRoute],
+    others: Sequence[BaseRoute],
+    middleware: Sequence[Middleware],
 ) -> Starlette:
-    """The application that is served on `port`; `for_operators` are the endpoints of theirs that are here, too."""
+    """The application that is served on `port`; `others` are endpoints that are here, too."""
     routes: list[BaseRoute] = [
         WebSocketRoute("/ws", _WebSocketDoor(settings, server, counts).open),
-        Route("/health/live", live),
         Route("/api/schema", _schema),
-        *for_operators,
+        *others,
     ]
     if settings.dev_mode:
         routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
     routes.append(
         Mount("/", _Page((settings.advertise_url, settings.migrate_to), directory=WEB, html=True, check_dir=False))
     )
-    return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
+    return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: http_error})
 
 
 # --------------------------------------------------------------------------------------------------- the WebSocket
@@ -103,11 +102,11 @@ class _WebSocketDoor:
         if wait:
             self._counts.limit_refused("failures_per_address")
             text = "Too much was refused from this address."
-            return await self._refuse(websocket, 429, "rate_limited", text, {"Retry-After": str(math.ceil(wait))})
+            return await self._refuse(websocket, 429, "rate_limited", text, later(wait))
         if not self._strangers.enter(address):
             self._counts.limit_refused("connections_per_address")
             text = "Too many connections from this address that have not joined."
-            return await self._refuse(websocket, 429, "too_many_connections", text, {"Retry-After": "5"})
+            return await self._refuse(websocket, 429, "too_many_connections", text, later(5.0))
         with contextlib.ExitStack() as stranger:
             stranger.callback(self._strangers.leave, address)
             await websocket.accept(subprotocol=m.SUBPROTOCOL)
@@ -115,7 +114,7 @@ class _WebSocketDoor:
             await self._server.serve(websocket, address, url, verified=stranger.close)
 
     async def _refuse(
-        self, websocket: WebSocket, status: int, code: str, text: str, headers: dict[str, str] | None = None
+        self, websocket: WebSocket, status: int, code: str, text: str, headers: Mapping[str, str] = NO_HEADERS
     ) -> None:
         self._counts.refused_connections.labels(code).inc()
         await websocket.send_denial_response(problem(status, code, text, headers))
@@ -146,7 +145,7 @@ class _DevTokens:
             return problem(403, "origin_refused", "Tokens are given to this server's own page only.")
         if self._rate.take(request.client.host if request.client else "", time.monotonic()):
             self._counts.limit_refused("dev_tokens_per_address")
-            return problem(429, "rate_limited", "Too many tokens.", {"Retry-After": "1"})
+            return problem(429, "rate_limited", "Too many tokens.", later(1.0))
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return problem(415, "not_json", "Send application/json.")
         try:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 INTERVAL = 0.25  # seconds between two measurements
+LATE = 0.5  # seconds above which the loop is too late for anybody new
 REMEMBERED = 60  # of them: the last quarter of a minute
 
 
@@ -16,11 +17,23 @@ class LoopLag:
     def __init__(self, tell: Callable[[float], None]) -> None:
         self._tell = tell
         self._last: deque[float] = deque(maxlen=REMEMBERED)
+        self._late_for = 0.0
 
     @property
     def worst(self) -> float:
         """The worst lately, in seconds."""
         return max(self._last, default=0.0)
+
+    @property
+    def late_for(self) -> float:
+        """Seconds for which every measurement has been above LATE."""
+        return self._late_for
+
+    def measured(self, lag: float) -> None:
+        """It woke up `lag` seconds later than after INTERVAL."""
+        self._last.append(lag)
+        self._late_for = self._late_for + INTERVAL + lag if lag > LATE else 0.0
+        self._tell(lag)
 
     async def measure(self) -> None:
         """Measure until cancelled."""
@@ -28,6 +41,4 @@ class LoopLag:
         while True:
             due = loop.time() + INTERVAL
             await asyncio.sleep(INTERVAL)
-            lag = max(0.0, loop.time() - due)
-            self._last.append(lag)
-            self._tell(lag)
+            self.measured(max(0.0, loop.time() - due))

@@ -1,7 +1,7 @@
 """Metrics of the control plane, and those of the media plane exported beside them.
 
-This is the only file that imports prometheus_client. The registry is handed in, so that tests (and two instances in
-one process) do not share counters.
+What is shared with other instances is in metrics_shared.py; no other file imports prometheus_client. The registry is
+handed in, so that tests (and two instances in one process) do not share counters.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ LIMITS = (
     *("offers_per_session", "message_bytes", "outbox"),
     *("admin_requests_per_key", "admin_failures_per_address"),
 )
+MIGRATIONS = ("room_moved", "shutting_down")
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds
 _NAME = re.compile(r"^(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)=(?P<value>[^{}]*)\})?$")
 
@@ -94,6 +95,12 @@ class Metrics:
             buckets=LAG_BUCKETS,
             registry=registry,
         )
+        self.redirects = Counter(f"{PREFIX}redirects", "Clients sent to the home of their room.", registry=registry)
+        self.migrations = Counter(
+            f"{PREFIX}migrations_asked", "Clients asked to go on elsewhere, by reason.", ["reason"], registry=registry
+        )
+        for reason in MIGRATIONS:
+            self.migrations.labels(reason)
         self.internal_errors = Counter(
             f"{PREFIX}internal_errors", "Events at which the control plane itself failed.", registry=registry
         )
@@ -105,6 +112,10 @@ class Metrics:
             self.errors.labels(message.code).inc(receivers)
         elif isinstance(message, m.Goodbye):
             self.goodbyes.labels(message.code).inc(receivers)
+        elif isinstance(message, m.Redirect):
+            self.redirects.inc(receivers)
+        elif isinstance(message, m.Migrate):
+            self.migrations.labels(message.reason).inc(receivers)
 
     def moderated(self, action: str) -> None:
         """Count something a moderator did."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,19 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sfu.media_plane import MediaPlane, MediaStats
 
-from . import health, metrics, origins
+from . import dependencies, health, metrics, origins
+from .conference import Conference
+from .events import Instant
 from .limits import BucketPerAddress, BucketPerKey, Rate
 from .loop_lag import LoopLag
-from .responses import answer, http_error, problem
+from .responses import answer, http_error, later, problem
 from .tokens import AdminTokens, TokenError
 
 STATS_TIMEOUT = 2.0  # seconds
@@ -117,7 +119,7 @@ class _PerAsker:
 
 
 def _too_many(wait: float) -> Response:
-    return problem(429, "rate_limited", "Too many requests.", {"Retry-After": str(math.ceil(wait))})
+    return problem(429, "rate_limited", "Too many requests.", later(wait))
 
 
 def guarded(door: Door, endpoint: Endpoint) -> Endpoint:
@@ -143,6 +145,7 @@ class Operators:
     media: MediaPlane
     counts: metrics.Metrics
     lag: LoopLag
+    conference: Conference
     version: str
     started: float  # in seconds, monotonic
 
@@ -166,6 +169,8 @@ class Operators:
             lag=self.lag.worst,
             counts=self.counts.sizes()._asdict(),
             media=stats.gauges if stats else None,
+            dependencies=dependencies.checks(self.conference, Instant(time.monotonic(), time.time())),
+            degraded=dependencies.degraded(self.conference),
         )
         return answer(found, health.MEDIA_TYPE, 503 if found["status"] == "fail" else 200)
 
@@ -177,11 +182,6 @@ class Operators:
             return None
 
 
-def application(routes: Sequence[BaseRoute]) -> Starlette:
+def application(routes: Sequence[BaseRoute], middleware: Sequence[Middleware]) -> Starlette:
     """What is served on a listener for operators alone."""
-    return Starlette(routes=[Route("/health/live", live), *routes], exception_handlers={HTTPException: http_error})
-
-
-async def live(request: Request) -> Response:
-    """The process serves."""
-    return answer({"status": "ok"})
+    return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: http_error})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 MAX_BODY = 4096  # bytes
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class BodyError(ValueError):
@@ -20,14 +23,22 @@ class BodyError(ValueError):
         self.response = response
 
 
-def problem(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, code: str, text: str, headers: Mapping[str, str] = NO_HEADERS) -> JSONResponse:
     """An error: `code` is stable, `text` is for a person."""
-    return JSONResponse({"code": code, "message": text}, status, {"Cache-Control": "no-store", **(headers or {})})
+    return JSONResponse({"code": code, "message": text}, status, {"Cache-Control": "no-store", **headers})
 
 
-def answer(body: Any, media_type: str = "application/json", status: int = 200) -> JSONResponse:
+def answer(
+    body: Any, media_type: str = "application/json", status: int = 200, headers: Mapping[str, str] = NO_HEADERS
+) -> JSONResponse:
     """What is true now and may not be kept."""
-    return JSONResponse(body, status, {"Cache-Control": "no-store"}, media_type)
+    return JSONResponse(body, status, {"Cache-Control": "no-store", **headers}, media_type)
+
+
+def later(wait: float) -> dict[str, str]:
+    """Headers that ask to try again in `wait` seconds; the second is for clients that only know that one."""
+    seconds = str(max(1, math.ceil(wait)))
+    return {"Retry-After": seconds, "X-Retry-After": seconds}
 
 
 async def http_error(request: Request, error: Exception) -> Response:

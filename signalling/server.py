@@ -13,14 +13,16 @@ from starlette.websockets import WebSocket
 
 from sfu.media_plane import MediaPlane
 from state.link import Link
+from state.news import News
 
-from . import control, migration
+from . import control, degradation, migration
 from . import messages as m
 from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
 from .metrics import Metrics
+from .metrics_shared import SharedMetrics
 from .outbox import Outbox
 from .websocket import Connection
 
@@ -37,6 +39,7 @@ class Server:
         conference: Conference,
         media: MediaPlane,
         metrics: Metrics,
+        shared: SharedMetrics,
         link: Link | None = None,
         *,
         outbox_messages: int,
@@ -45,14 +48,16 @@ class Server:
         self._conference = conference
         self._media = media
         self._metrics = metrics
+        self._shared = shared
         self._link = link
         if link is not None:
-            link.heard = lambda news: self.dispatch(NewsHeard(news))
+            link.heard = self._heard
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
         self._ids = itertools.count(1)
         self._work: MediaWork | None = None
+        self.is_ending = False  # it was asked to end, and hands its people over
         self._empty = asyncio.Event()  # no connection is open
         self._empty.set()
 
@@ -66,6 +71,11 @@ class Server:
             async for event in self._media.events():
                 self.dispatch(MediaHappened(event))
             log.error("The media plane ended its events")
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether `run` has not begun."""
+        return self._work is None
 
     def must_wait(self, address: str) -> float:
         """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
@@ -85,22 +95,32 @@ class Server:
             if not self._connections:
                 self._empty.set()
 
-    def retire(self) -> bool:
-        """Have other instances send nobody here any more; False if there is none that could take anybody."""
+    async def retire(self) -> bool:
+        """Have other instances send nobody here any more, and give them a moment to hear of it.
+
+        Returns False if there is none that could take our people.
+        """
+        self.is_ending = True
         if self._link is None:
             return False
         sharing = self._link.sharing
         sharing.set_record(time.monotonic(), accepting=False)
         self._link.pump()
-        return any(record.accepting and record.url for record in sharing.members.nodes.values())
+        if not any(record.accepting and record.url for record in sharing.members.nodes.values()):
+            return False
+        if self._connections and sharing.view.is_connected():
+            await asyncio.sleep(2 * sharing.timing.canary)
+        return True
 
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
+        self.is_ending = True
         self.moderate(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
         await self._until_empty(patience)
 
     async def shut_down(self, patience: float) -> None:
         """Tell every client to go and wait at most `patience` seconds until their sockets are closed."""
+        self.is_ending = True
         self.dispatch(ShutdownBegan())
         await self._until_empty(patience)
 
@@ -116,7 +136,7 @@ class Server:
         except Exception:
             # A fault of ours in one client's event must not end everybody's calls.
             log.exception("The conference failed at %s", type(event).__name__)
-            self._metrics.internal_errors.inc()
+            self._failed()
             commands = self._conference.take_commands()
             socket = getattr(event, "socket", None)
             if socket is not None:
@@ -133,6 +153,14 @@ class Server:
         finally:
             self._execute_all(conference.take_commands())
             self._share()
+
+    def _heard(self, news: News) -> None:
+        self._shared.heard(news)
+        self.dispatch(NewsHeard(news))
+
+    def _failed(self) -> None:
+        self._metrics.internal_errors.inc()
+        self._shared.failed(degradation.fallbacks(self._conference))
 
     def _share(self) -> None:
         """Hand what changed here to the other instances."""
@@ -151,7 +179,7 @@ class Server:
                 self._execute(command)
             except Exception:
                 log.exception("A command failed: %s", type(command).__name__)
-                self._metrics.internal_errors.inc()
+                self._failed()
 
     def _execute(self, command: Command) -> None:
         match command:

@@ -139,6 +139,7 @@ class Session:
     socket: SocketId | None = None
     lost_at: float = 0.0  # when it became DETACHED
     left_cleanly: bool = False  # its client closed the last socket itself
+    entered_at: float = 0.0
     heard_at: float = 0.0  # when its client last said something
     resume_key: bytes = b""
     peer: PeerId | None = None

@@ -55,6 +55,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_is_there()
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """As uvicorn's, which would leave this object and its parser to each other, and so to the collector."""
+        super().handle_websocket_upgrade()
+        del self.parser
+
     def on_response_complete(self) -> None:
         """A response is out; the next request may follow on the same connection."""
         super().on_response_complete()
@@ -100,6 +105,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_initiated and not self.transport.is_closing():  # the request comes in one piece
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As uvicorn's, which leaves to the collector what websockets ties together: a parser and what it works for.
+
+        The error that ended a parser holds its frames, and so the same. One knot stays for the collector, as only
+        websockets could undo it: a malformed request for an upgrade holds the error, whose frames hold the request.
+        """
+        super().connection_lost(exc)
+        self.conn.parser.close()
+        self.conn.parser_exc = None
 
     def handle_ping(self) -> None:
         """As uvicorn's, but pongs do not pile up for who does not read them (RFC 6455 section 5.5.3 lets us skip)."""

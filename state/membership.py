@@ -14,6 +14,7 @@ from .model import NodeId
 from .wire import NodeRecord
 
 PATIENCE = 2.0  # seconds that somebody whose lease ran out stays: as long as a flushed store takes to be filled again
+UNANNOUNCED = 5.0  # seconds that somebody stays of whom a slice was read, and no announcement
 ALL_BACK = 3.0  # seconds after the store's return in which others are expected to be missing
 
 
@@ -25,6 +26,7 @@ class Membership:
     patience_after_return: float
     nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)  # as last seen, those that are missing too
     missing: dict[NodeId, float] = field(default_factory=dict)  # when they will be gone
+    replaced: set[NodeId] = field(default_factory=set)  # behind these ids there is another process now
     _returned: float = float("-inf")
 
     def returned(self, now: float) -> None:
@@ -35,9 +37,10 @@ class Membership:
     def announced(self, live: Iterable[NodeRecord], now: float) -> bool:
         """The store told who holds a lease; returns whether that changed who is known."""
         fresh = {record.node: record for record in live if record.node != self.me}
+        self.replaced |= {node for node, record in fresh.items() if self._is_another(record)}
         changed = any(self.nodes.get(node) != record for node, record in fresh.items())
         self.nodes.update(fresh)
-        patience = self.patience_after_return if now - self._returned < ALL_BACK else PATIENCE
+        patience = self._patience(now, PATIENCE)
         absent = [node for node in self.nodes if node not in fresh]
         changed = changed or set(absent) != set(self.missing)
         self.missing = {node: self.missing.get(node, now + patience) for node in absent}
@@ -47,7 +50,8 @@ class Membership:
         """A slice of this instance was read. If nobody announced it, it must do so soon, or it is gone."""
         if node not in self.nodes:
             self.nodes[node] = NodeRecord(node=node, nonce="", accepting=False)
-            self.missing[node] = now + self.patience_after_return
+            # Most often its announcement is a moment away; else this may be a write that landed after its writer's end.
+            self.missing[node] = now + self._patience(now, UNANNOUNCED)
 
     def gone(self, now: float) -> list[NodeId]:
         """Those who have been missing for too long; they are forgotten with this."""
@@ -65,6 +69,13 @@ class Membership:
         """Whether it shares what it has, as far as we know: it lives, and the store is not away for it."""
         record = self.nodes.get(node)
         return record is not None and record.shares and node not in self.missing
+
+    def _patience(self, now: float, usual: float) -> float:
+        return self.patience_after_return if now - self._returned < ALL_BACK else usual
+
+    def _is_another(self, record: NodeRecord) -> bool:
+        known = self.nodes.get(record.node)
+        return known is not None and known.nonce not in ("", record.nonce)
 
     def __contains__(self, node: NodeId) -> bool:
         return node in self.nodes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
@@ -18,7 +19,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from .redis_commands import Command
-from .redis_url import RedisAddress
+from .redis_url import Host, RedisAddress
 
 
 class Client(ABC):
@@ -39,8 +40,8 @@ class Client(ABC):
         """Close all connections, also those in use."""
 
     @abstractmethod
-    def failed(self) -> None:
-        """Hear that something went wrong: what was learnt of the servers may be out of date."""
+    def was_silent(self) -> None:
+        """Hear that an answer was not waited for any longer: what was learnt of the servers may be out of date."""
 
 
 class _Pooled(Client):
@@ -62,12 +63,12 @@ class _Pooled(Client):
     async def close(self) -> None:
         await self._pool.disconnect()
 
-    def failed(self) -> None:
+    def was_silent(self) -> None:
         pass  # nothing is learnt: a connection that is made goes to the one server, or asks the sentinels
 
 
 class _Cluster(Client):
-    """A cluster. Which node has what is asked again after every failure, as nobody tells of a node that hangs."""
+    """A cluster. Which node has what is asked before the first command: without that, redis-py sends it to any node."""
 
     def __init__(self, redis: RedisCluster) -> None:
         self._redis = redis
@@ -87,10 +88,11 @@ class _Cluster(Client):
     async def close(self) -> None:
         await self._redis.aclose()
 
-    def failed(self) -> None:
-        self._outdated = True
+    def was_silent(self) -> None:
+        self._outdated = True  # of other failures redis-py knows itself that it has to ask again
 
     async def _learn(self) -> None:
+        await self._redis.initialize()
         if self._outdated:
             await self._redis.nodes_manager.initialize()
             self._outdated = False
@@ -101,6 +103,18 @@ def _answers(answers: list[Any]) -> list[Any]:
         if isinstance(answer, Exception):
             raise answer
     return answers
+
+
+class _Sentinels(Sentinel):
+    """Sentinels that are asked in turn, beginning with the one that answered last."""
+
+    async def discover_master(self, service_name: str) -> Host:
+        # redis-py reorders the list while others go through it, and so loses sentinels for good; each gets a list here.
+        mine = copy(self)
+        mine.sentinels = list(self.sentinels)
+        address: Host = await Sentinel.discover_master(mine, service_name)
+        self.sentinels = mine.sentinels
+        return address
 
 
 class Clients:
@@ -120,11 +134,11 @@ class Clients:
             "protocol": 2,  # no handshake, no pushed messages, so no maintenance notifications either
             "driver_info": None,
         }
-        self._sentinel: Sentinel | None = None
+        self._sentinels: _Sentinels | None = None
         if address.kind == "sentinel":
             bounds = {"socket_timeout": sentinel_timeout, "socket_connect_timeout": sentinel_timeout}
             mine = {name: self._options[name] for name in ("retry", "decode_responses", "protocol", "driver_info")}
-            self._sentinel = Sentinel(address.hosts, sentinel_kwargs={**bounds, **mine})  # type: ignore[no-untyped-call]
+            self._sentinels = _Sentinels(address.hosts, sentinel_kwargs={**bounds, **mine})  # type: ignore[no-untyped-call]
 
     def make(self, connections: int) -> Client:
         """Connections, at most so many to a server; none is made before it is needed."""
@@ -132,9 +146,11 @@ class Clients:
         options = {**self._options, "max_connections": connections}
         if address.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
+            # A room that moved is followed; by default each fifth move closes all connections, also those in use.
+            options["reinitialize_steps"] = 0
             return _Cluster(RedisCluster(startup_nodes=nodes, ssl=address.tls, **options))
-        if self._sentinel is not None:
-            return _Pooled(self._sentinel.master_for(address.service, db=address.db, ssl=address.tls, **options))
+        if self._sentinels is not None:
+            return _Pooled(self._sentinels.master_for(address.service, db=address.db, ssl=address.tls, **options))
         (host, port) = address.hosts[0]
         if address.tls:
             options["connection_class"] = SSLConnection
@@ -142,5 +158,5 @@ class Clients:
 
     async def close(self) -> None:
         """Close the connections to sentinels; those of clients that were made are theirs."""
-        if self._sentinel is not None:
-            await self._sentinel.aclose()
+        if self._sentinels is not None:
+            await self._sentinels.aclose()

@@ -59,6 +59,7 @@ PREFIXES = {
 # By what is said, where neither tells.
 SAID = (
     ("max number of clients", "too_many_clients"),
+    ("Protocol error: unauthenticated", "denied"),  # what is long is not even read from who gave no password
     ("previous master is now a slave", "read_only"),
     ("slots are not covered", "cluster_down"),
     ("cluster support disabled", "misconfigured"),

@@ -142,10 +142,11 @@ class _Lane:
                 answer = await ask(client)
             return parse(answer)
         except Exception as error:
-            client.failed()
             failure = store_error(error)
-            if failure.reason == "timeout" and clock() - started > STOOD_STILL * deadline:
-                failure = StoreError("stalled", "this process stood still and could not see the answer", ours=True)
+            if failure.reason == "timeout":
+                client.was_silent()
+                if clock() - started > STOOD_STILL * deadline:
+                    failure = StoreError("stalled", "this process stood still and could not see the answer", ours=True)
             cause = error
         finally:
             self._free.release()

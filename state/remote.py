@@ -75,6 +75,8 @@ class RemoteRoom:
             again = node in self._stripped and node not in self._outdated and found.version == self.version(node)
             if node != me and (again or found.version > self.version(node)):
                 self.behind.add(node)
+        for node in [node for node in self._stripped if node not in listing and not keeps_up(node)]:
+            self.forget(node)  # it is over, and nothing of it is left that could come back
         lost = [
             node
             for node, one in self.slices.items()
@@ -101,6 +103,14 @@ class RemoteRoom:
             fresh.add(node)
         return fresh, unreadable
 
+    def forget(self, node: NodeId) -> bool:
+        """Know nothing of an instance; returns whether it had members."""
+        known = self.slices.pop(node, None)
+        for marks in (self.behind, self._stripped, self._outdated):
+            marks.discard(node)
+        self._unlisted.pop(node, None)
+        return known is not None and bool(known.members)
+
     def bury(self, is_gone: Callable[[NodeId], bool], now: float, patience: float) -> bool:
         """Take the members away of instances that are gone, or that for `patience` seconds did not keep up theirs.
 
@@ -110,7 +120,7 @@ class RemoteRoom:
         for node, known in self.slices.items():
             unlisted = self._unlisted.get(node)
             if known.members and (is_gone(node) or (unlisted is not None and now - unlisted >= patience)):
-                self._strip(node, Slice(known.version, {}, known.settings))
+                self._strip(node, Slice(known.version, {}, known.settings.lasting_only()))
                 buried = True
         return buried
 

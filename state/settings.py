@@ -11,6 +11,7 @@ and metadata is what the larger (counter, writer) says.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,14 @@ class RoomSettings:
 
     def conflicts(self) -> int:
         """How many keys have values that were written apart."""
-        return sum(len(part.entries) - len({entry.key for entry in part.entries.values()}) for part in self._parts())
+        return sum(self.conflicts_by_kind().values())
+
+    def conflicts_by_kind(self) -> Counter[str]:
+        """Likewise, by the kind of the key."""
+        entries = [entry for part in self._parts() for entry in part.entries.values()]
+        return Counter(entry.key[0] for entry in entries) - Counter(
+            kind for kind, _ in {entry.key for entry in entries}
+        )
 
     @property
     def newest(self) -> int:

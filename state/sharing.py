@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from . import wire
-from .calls import Call, Calls
+from .calls import Call as Call
+from .calls import Calls
 from .guard import CircuitState, Guard, Transition
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
@@ -62,7 +63,7 @@ class Sharing:
         self.ours = Ours(timing)
         self.epoch = 1
         self.counts = dict.fromkeys(
-            ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed"), 0
+            ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed", "denials"), 0
         )
         self.reconcile_seconds: deque[float] = deque(maxlen=1000)  # of each time; whoever reads them takes them out
         self._calls = Calls(self.guard)
@@ -73,6 +74,7 @@ class Sharing:
         self._announcing = False
         self._next_announcement = now
         self._announced_at = float("-inf")
+        self._holds_lease = False
         self._reachable = False  # an announcement went through since the circuit last opened
         self._next_fetch = now
         self._reconciling_since = now
@@ -85,8 +87,11 @@ class Sharing:
     def change(self, room: RoomName, members: Mapping[ParticipantId, Participant | None], now: float) -> None:
         """These members of ours are so now; None: gone."""
         own = self._slice(room, now)
+        was_empty = not own.members
         own.change(members, now)
         self.ours.schedule(own, now)
+        if was_empty and own.members:  # what holds for those in a room was none of our business until now
+            self._events.extend(SettingsHeard(room, settings) for settings in self.view.settings(room))
 
     def set_settings(self, room: RoomName, settings: RoomSettings, now: float) -> None:
         """What we know to hold in a room."""
@@ -154,6 +159,8 @@ class Sharing:
 
     def take_calls(self, now: float) -> list[Call]:
         """What to ask the store now. Call this after everything that went in."""
+        # Who stood still for longer than its lease may have lost its id meanwhile: ask before writing anything.
+        self._holds_lease = now - self._announced_at < self.timing.lease
         self._announce(now)
         if self._shares:
             self._write(now)
@@ -217,7 +224,7 @@ class Sharing:
     @property
     def _shares(self) -> bool:
         mode = self.modes.mode
-        return mode in SHARING and self.guard.state is CircuitState.CLOSED
+        return mode in SHARING and self.guard.state is CircuitState.CLOSED and self._holds_lease
 
     def _announce(self, now: float) -> None:
         if self._announcing or now < self._next_announcement:
@@ -266,6 +273,9 @@ class Sharing:
         self._announced_at = now
         if self.members.announced(reply.nodes, now):
             self._events.append(NodesChanged())
+        while self.members.replaced:
+            for room in self.view.forget_node(self.members.replaced.pop()):
+                self._room_changed(room)
 
     def _written(self, write: WriteSlice, reply: Written, now: float) -> None:
         self._writes -= 1
@@ -313,6 +323,8 @@ class Sharing:
         self._news_at = now
         self.members.heard_of(node, now)
         settings = self.view.room(room).slices[node].settings
+        if not self.view.own_members.get(room):
+            settings = settings.lasting_only()
         if settings != NO_SETTINGS:  # that something was taken away is news, too
             self._events.append(SettingsHeard(room, settings))
         self._room_changed(room)
@@ -377,6 +389,7 @@ class Sharing:
 
     def _deny(self, room: RoomName, now: float) -> None:
         """Somebody believes that we are in this room: a store that went back in time may have said so. Say no."""
+        self.counts["denials"] += 1
         own = self._slice(room, now)
         own.due = now + self.timing.retry  # most often our leaving and this note have just met
         self.ours.schedule(own, own.due)

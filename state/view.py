@@ -9,7 +9,8 @@ from . import placement
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
 from .remote import Fresh, Heard, RemoteRoom
-from .slices import Fields, Version
+from .settings import RoomSettings
+from .slices import NO_SETTINGS, Fields, Version
 from .store import Listed
 from .timing import Timing
 from .wire import Changed, NodeRecord
@@ -116,6 +117,11 @@ class View:
             for participant in one.members.values():
                 yield Remote(participant, node, unknown)
 
+    def settings(self, room: RoomName) -> Iterator[RoomSettings]:
+        """What others say that holds in a room of ours."""
+        known = self.rooms.get(room)
+        return (one.settings for one in known.slices.values() if one.settings != NO_SETTINGS) if known else iter(())
+
     def clock(self, room: RoomName) -> int:
         """The largest Lamport time at which somebody joined a room, as far as we know."""
         ours = (member.joined for member in self.own_members.get(room, {}).values())
@@ -154,6 +160,16 @@ class View:
         del self._behind[room]
         self._fetching.add(room)
         return room, tuple(self.rooms[room].behind)
+
+    def forget_node(self, node: NodeId) -> list[RoomName]:
+        """Another process has this id now: its versions have nothing to do with what we know. Returns the rooms in
+        which that changed anything."""
+        changed = []
+        for room, remote in self.rooms.items():
+            if remote.forget(node):
+                changed.append(room)
+            self._sort(remote)
+        return changed
 
     def bury(self, now: float, *, everywhere: bool) -> list[RoomName]:
         """Take the members of instances away that are gone or do not keep up what they said, from the rooms where

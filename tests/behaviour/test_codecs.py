@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.browser import Stream, bitrate, received, sent
 from tests.support.call import CAMERA, MICROPHONE, Person, enter, new_room, person, prepare
-from tests.support.chromium import Chromium
-from tests.support.server import RunningServer
+from tests.support.chromium import Chromium, running_chromium
+from tests.support.firefox import running_firefox
+from tests.support.network import Network
+from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -164,3 +166,30 @@ async def longest_freeze(one: Person) -> float:
     """Seconds for which the one picture that plays stood still, at most, by the browser's own count."""
     [stream] = await one.receives("ada", "camera")
     return float(stream.report["totalFreezesDuration"])
+
+
+async def test_firefox_too_changes_the_codec_of_its_camera_for_a_newcomer_who_cannot_decode_it(
+    network: Network,
+) -> None:
+    async with (
+        running_server(network=network, shutdown_grace=1) as server,
+        running_firefox(network) as firefox,
+        running_chromium(network) as chromium,
+    ):
+        room = new_room()
+        bob = await person(await chromium.page(), server, room, "bob", {})
+        page = await firefox.page()
+        await prepare(page, server.url, {"camera": CAMERA})
+        await enter(page, server, room, "ada", encodings={"camera": {"codec": "VP9"}})
+        await bob.is_shown("ada", "camera")
+        assert await codecs_of(bob) == ["video/VP9"]
+        page = await chromium.page()
+        await prepare(page, server.url, {})
+        await page.evaluate(ONLY_VP8)
+        eve = await enter(page, server, room, "eve")
+        await eve.hears("notice", code="track_unreceivable")
+        await eve.is_shown("ada", "camera")
+        assert await codecs_of(eve) == ["video/VP8"]
+        await bob.is_shown("ada", "camera")
+        assert await codecs_of(bob) == ["video/VP8"]
+        print(f"longest freeze of who could decode both: {await longest_freeze(bob):.2f} s")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 GRAFANA = ROOT / "deploy" / "grafana"
 SOURCE = "".join(file.read_text() for folder in ("signalling", "sfu") for file in (ROOT / folder).glob("*.py"))
-# Of the sharing of rooms through Redis, which the dashboard and the rules are ready for.
+# Of the sharing of rooms through Redis: each is on the dashboard.
 SHARING = {
     "circuit_breaker_state",
     "fallback_activations_total",
@@ -62,11 +62,6 @@ def queries() -> Iterator[tuple[str, str]]:
 def names_in(query: str) -> set[str]:
     """The metrics that a PromQL query reads."""
     return set(_NAME.findall(_NOT_NAMES.sub(" ", query))) - _OPERATORS
-
-
-def is_shared(name: str) -> bool:
-    """Whether a metric is one of those that tell of the sharing of rooms."""
-    return _family(name) in {_family(each) for each in SHARING}
 
 
 def exists(name: str) -> bool:

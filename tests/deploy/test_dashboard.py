@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .monitoring import GRAFANA, SHARING, dashboard, exists, is_shared, names_in, panels, queries
+from .monitoring import GRAFANA, SHARING, dashboard, exists, names_in, panels, queries
 
 SHOWN = [pytest.param(panel, id=panel["title"]) for panel in panels()]
 WIDTH = 24  # columns of a dashboard
@@ -73,7 +73,7 @@ def test_a_panel_can_be_narrowed_to_some_instances(panel: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("title", "query"), [*queries()])
 def test_a_query_reads_metrics_that_are_known(title: str, query: str) -> None:
     assert names_in(query), title
-    assert {name for name in names_in(query) if not exists(name) and not is_shared(name)} == set()
+    assert {name for name in names_in(query) if not exists(name)} == set()
 
 
 def test_everything_that_tells_of_sharing_is_shown() -> None:

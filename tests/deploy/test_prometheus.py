@@ -10,7 +10,7 @@ import yaml
 
 from signalling.config import DEFAULT_ADMIN_BIND
 
-from .monitoring import PROMETHEUS, ROOT, exists, is_shared, names_in, rules
+from .monitoring import PROMETHEUS, ROOT, exists, names_in, rules
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
@@ -72,7 +72,7 @@ def test_the_document_tells_of_no_alert_that_does_not_exist() -> None:
 def test_an_alert_reads_metrics_that_are_known(rule: dict[str, str]) -> None:
     names = names_in(rule["expr"])
     assert names
-    assert {name for name in names if not exists(name) and not is_shared(name)} == set()
+    assert {name for name in names if not exists(name)} == set()
 
 
 def test_the_alert_on_the_breaker_is_the_one_that_half_open_trials_do_not_reset() -> None:

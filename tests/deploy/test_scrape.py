@@ -16,10 +16,11 @@ import yaml
 
 from tests.support.ports import free_port
 from tests.support.program import Program, running_program
+from tests.support.redis_server import redis_server
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
-from .monitoring import PROMETHEUS, is_shared, names_in, queries, rules
+from .monitoring import PROMETHEUS, SHARING, names_in, queries, rules
 
 KEYS = {"AURALINK_KEYS": "first:" + "0123456789abcdef" * 4}
 SCRAPED_WITHIN = 20.0  # seconds; Prometheus waits for five before it asks anybody
@@ -84,7 +85,11 @@ async def scraping(server: RunningServer, folder: Path) -> AsyncIterator[Prometh
 
 
 async def test_prometheus_reads_the_server_and_the_dashboard_has_its_numbers(tmp_path: Path) -> None:
-    async with running_server(environment=KEYS) as server, scraping(server, tmp_path) as prometheus:
+    async with (
+        redis_server() as redis,
+        running_server(environment=KEYS, redis_url=redis.url) as server,
+        scraping(server, tmp_path) as prometheus,
+    ):
         instance = server.operators_url.removeprefix("http://")
 
         async def counted_twice() -> bool:
@@ -96,8 +101,11 @@ async def test_prometheus_reads_the_server_and_the_dashboard_has_its_numbers(tmp
         for title, query in queries():
             answer = await prometheus.ask("query", query=query)
             names = names_in(query)
-            if not any(is_shared(name) or name in NOT_YET for name in names):
+            if not names & NOT_YET:
                 assert answer["result"], f"{title}: {query} gives nothing"
+        for name in SHARING | {name for rule in rules() for name in names_in(rule["expr"])}:
+            found = await prometheus.query(f"{{__name__=~'{name}(_bucket)?'}}")
+            assert found, f"{name} is not scraped"
         loaded = [rule for group in (await prometheus.ask("rules"))["groups"] for rule in group["rules"]]
         assert [rule["name"] for rule in loaded] == [rule["alert"] for rule in rules()]
         assert {rule["name"]: rule.get("lastError", "") for rule in loaded if rule["health"] == "err"} == {}

@@ -30,7 +30,7 @@ async def outcome_of(rooms: int, participants: int, duration: float) -> Outcome:
         url = server.websocket_url
         source = tokens.from_endpoint(tokens.endpoint_of(url))
         outcome = await load.run(
-            Load(url, source, rooms=rooms, participants=participants, rates=RATES, duration=duration)
+            Load([url], source, rooms=rooms, participants=participants, rates=RATES, duration=duration)
         )
         server_says = await server.metrics()
         assert server_says["auralink_send_failures_total"] == 0

@@ -29,7 +29,7 @@ async def outcome_over(up: Conditions, down: Conditions, ready: Path) -> Outcome
             proxy.server = ("127.0.0.1", ports["media_port"])
             source = tokens.from_endpoint(tokens.endpoint_of(server.websocket_url))
             return await load.run(
-                Load(server.websocket_url, source, publish=("camera",), rates=RATES, duration=5.0, drain=5.0)
+                Load([server.websocket_url], source, publish=("camera",), rates=RATES, duration=5.0, drain=5.0)
             )
 
 

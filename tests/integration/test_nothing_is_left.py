@@ -19,8 +19,8 @@ from tests.support.waiting import eventually
 KEYS = "left:a-secret-of-at-least-thirty-two-bytes"
 RATES = Rates(video_bitrate=200_000, frame_rate=15)
 WAVE = 10
-# Participants until the collector of reference cycles has found its rhythm; up to here memory grows by some 10 MiB.
-SETTLED = 200
+# Participants until every pool and cache has its size.
+SETTLED = 100
 GAUGES = ("participants", "rooms", "sockets", "media_peers", "media_tracks", "media_slots", "media_handshakes_running")
 
 

@@ -16,7 +16,7 @@ from statistics import median, quantiles
 import pytest
 
 from loadtest.owner import Owner
-from tests.support.instances import instance, on_a_fast_loop
+from tests.support.cluster import instance, on_a_fast_loop
 from tests.support.media_room import Delivery, MediaRoom, media_room
 from tests.support.people import People, Person, people
 from tests.support.redis_faults import ABSENT, FAULTS, FailingRedis, Fault, failing_redis

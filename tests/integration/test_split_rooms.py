@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support.instances import instances, on_a_fast_loop, room_at
+from tests.support.cluster import instances, on_a_fast_loop, room_at
 from tests.support.people import Person, people
 from tests.support.redis_faults import BLACK_HOLED, HUNG, KILLED, Fault, failing_redis
 from tests.support.server import RunningServer

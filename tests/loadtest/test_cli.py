@@ -36,6 +36,8 @@ def report(name: str) -> Report:
         keyframes_received=1,
         feedback_messages=1,
         feedback_lost=0,
+        redirects=1,
+        migrations=2,
         first_video=(0.1,),
         errors=(),
     )
@@ -89,6 +91,7 @@ def main(*arguments: str) -> int:
         (["--fps", "inf"], "'inf' is not a positive number"),
         (["--video-kbps", "fast"], "'fast' is not a positive number"),
         (["--url", "localhost:8080"], "'localhost:8080' is not a ws:// or wss:// address"),
+        (["--url", "ws://one/ws,two"], "'two' is not a ws:// or wss:// address"),
         (["--url", "http://localhost:8080/ws"], "is not a ws:// or wss:// address"),
         (["--url", "ws://[::1"], "is not a ws:// or wss:// address"),
         (["--url", "ws://host:x"], "is not a ws:// or wss:// address"),
@@ -111,10 +114,19 @@ def test_options_are_what_is_done(done: list[Load]) -> None:
     flags = "--url ws://[::1]:9/ws --rooms 3 --participants 4 --duration 0.5 --video-kbps 100 --fps 10 --audio-kbps 20"
     assert main(*flags.split(), "--room-prefix", "tea", "--keys", KEYS) == 0
     (wanted,) = done
-    assert (wanted.url, wanted.rooms, wanted.participants, wanted.duration) == ("ws://[::1]:9/ws", 3, 4, 0.5)
+    assert (wanted.urls, wanted.rooms, wanted.participants, wanted.duration) == (["ws://[::1]:9/ws"], 3, 4, 0.5)
     assert (wanted.rates.video_bitrate, wanted.rates.frame_rate, wanted.rates.audio_bitrate) == (100_000, 10, 20_000)
     assert (wanted.room_prefix, wanted.publish) == ("tea", ("microphone", "camera"))
     assert wanted.tokens("tea-1", "ada").count(".") == 2
+
+
+def test_several_servers_may_be_given_together_or_one_by_one(done: list[Load]) -> None:
+    assert main("--url", "ws://one/ws,wss://two/ws", "--url", "ws://three/ws", "--keys", KEYS) == 0
+    assert main("--keys", KEYS) == 0
+    assert [wanted.urls for wanted in done] == [
+        ["ws://one/ws", "wss://two/ws", "ws://three/ws"],
+        ["ws://localhost:8080/ws"],
+    ]
 
 
 @pytest.mark.parametrize(("flag", "publish"), [("--no-audio", ("camera",)), ("--no-video", ("microphone",))])
@@ -155,10 +167,15 @@ def rows_of(outcome: Outcome) -> dict[str, str]:
 
 
 def test_the_table_tells_what_was_delivered() -> None:
-    rows = rows_of(replace(PERFECT, reports=[report("one"), report("two")]))
+    moved = {"doubled": 9, "pauses": [0.03, 0.25]}
+    rows = rows_of(replace(PERFECT, reports=[report("one"), report("two")], **moved))  # type: ignore[arg-type]
     assert rows["joined"] == "2 of 2"
     assert rows["from connecting to media, p50 / p95"] == "250 / 250 ms"
     assert rows["delivered"] == "100.0000 %"
+    assert (rows["sent on to the room's home"], rows["moved to another server"]) == ("2", "4")
+    assert rows["delivered by both connections of a move"] == "9"
+    assert rows["longest pause of a track, p50 / p95"] == "30 / 250 ms"
+    assert rows["longest pause of all"] == "250 ms"
     assert rows["repaired by retransmission"] == "6"
     assert rows["CPU of this process"] == "25 % of a core"
     assert rows["latest media tick"] == "12 ms late"

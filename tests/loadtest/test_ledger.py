@@ -32,7 +32,7 @@ def repair(sequence: int, counter: int) -> bytes:
 
 
 def arrivals(ledger: Ledger, count: int) -> list[int]:
-    return list(ledger.deliveries[TRACK][:count])
+    return list(ledger.deliveries.arrivals[TRACK][:count])
 
 
 def test_each_tagged_packet_is_counted_under_its_own_number() -> None:
@@ -41,7 +41,7 @@ def test_each_tagged_packet_is_counted_under_its_own_number() -> None:
         ledger.receive(packet(65534 + n, n), 10.0)
     assert arrivals(ledger, 6) == [1, 1, 1, 1, 1, 0]
     assert (slot.packets, slot.lost, slot.duplicates) == (5, 0, 0)
-    assert ledger.carried == {("t1", TRACK): 5}
+    assert ledger.deliveries.carried == {("t1", TRACK): 5}
 
 
 def test_a_missing_packet_is_asked_for_after_a_moment_and_again_until_it_comes_by_rtx() -> None:
@@ -141,7 +141,7 @@ def test_a_section_that_is_answered_again_keeps_its_account() -> None:
 def test_an_absurd_counter_takes_no_memory() -> None:
     ledger, _ = ledger_with()
     ledger.receive(packet(1, 0xFFFFFFFF), 10.0)
-    assert ledger.deliveries[TRACK] == b""
+    assert ledger.deliveries.arrivals[TRACK] == b""
 
 
 def test_a_sample_is_looked_into_but_not_accounted_for() -> None:

@@ -108,14 +108,14 @@ async def test_participants_without_a_token_are_told_and_nothing_is_measured() -
     def refuse(room: str, identity: str) -> str:
         raise TokenRefused("no more tokens")
 
-    outcome = await load.run(Load("ws://127.0.0.1:9/ws", refuse, rooms=2, participants=2))
+    outcome = await load.run(Load(["ws://127.0.0.1:9/ws"], refuse, rooms=2, participants=2))
     assert sorted(outcome.failures) == [f"load-{room}-{seat}: no more tokens" for room in (1, 2) for seat in (1, 2)]
     assert not outcome.is_perfect
     assert outcome.elapsed == 0
 
 
 async def test_a_server_that_is_not_there_fails_each_participant() -> None:
-    outcome = await load.run(Load("ws://127.0.0.1:9/ws", lambda room, identity: "token"))
+    outcome = await load.run(Load(["ws://127.0.0.1:9/ws"], lambda room, identity: "token"))
     assert len(outcome.failures) == 2
     assert all("closed: cannot connect" in failure for failure in outcome.failures)
 
@@ -127,6 +127,6 @@ async def test_whom_the_server_refuses_is_told_with_its_words(
     monkeypatch.setattr(transport, "_CHECK_INTERVAL", 0.01)
     async with tiny_server() as server:
         server.refusals[request_type] = "room_full"
-        outcome = await load.run(Load(server.url, lambda room, identity: "token", participants=2, room_prefix="tea"))
+        outcome = await load.run(Load([server.url], lambda room, identity: "token", participants=2, room_prefix="tea"))
     assert sorted(outcome.failures) == ["tea-1-1: room_full: no", "tea-1-2: room_full: no"]
     assert outcome.reports == []

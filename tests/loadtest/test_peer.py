@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from loadtest import peer as peer_module
 from loadtest import transport
 from loadtest.peer import Peer, PeerError
 from loadtest.ticker import Ticker
@@ -38,6 +39,13 @@ async def joined(server: Server) -> AsyncIterator[Peer]:
 
 def feedback(packet: bytes) -> bytes:
     return rtcp.receiver_report(1, ()) + packet
+
+
+async def until(probe: Callable[[], object]) -> None:
+    """Wait for what no message tells. Raises TimeoutError."""
+    async with asyncio.timeout(5):
+        while not probe():  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def frames(server: Server, peer: Peer, now: float) -> list[rtp.Packet]:
@@ -117,7 +125,7 @@ async def test_errors_and_lost_media_are_in_the_report(server: Server) -> None:
 async def test_rtcp_that_is_none_is_rejected_and_counted(server: Server) -> None:
     async with joined(server) as peer:
         for data in (b"\x80", bytes(1501), rtcp.transport_feedback(1, 2, b"")):
-            peer._rtcp(data, 0.0)
+            peer._stay.take_rtcp(data, 0.0)
         assert peer.report().rejected == 3
 
 
@@ -148,3 +156,44 @@ async def test_a_goodbye_instead_of_a_reply_is_a_peer_error(server: Server, good
     with pytest.raises(PeerError, match=code):
         async with joined(server):
             pass
+
+
+# ------------------------------------------------------------------------------------------------- going on elsewhere
+
+
+async def test_a_peer_that_moves_sends_at_both_servers_until_it_leaves_the_first(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "_LINGER", 0.2)
+    async with tiny_server() as other, joined(server) as peer:
+        await server.say({"type": "migrate", "url": other.url, "reason": "room_moved"})
+        await until(lambda: peer.migrations)
+        start = peer.publications[0].source._start  # type: ignore[union-attr]
+        before, there = await frames(server, peer, start), other.far
+        await there.news.until(lambda: len(there.rtp) == len(before))
+        assert [packet.payload for packet in there.rtp] == [packet.payload for packet in before]
+        assert {packet.ssrc for packet in there.rtp}.isdisjoint(packet.ssrc for packet in before)
+        await server.news.until(lambda: server.requests[-1]["type"] == "leave")
+        assert server.requests[-1]["reason"] == "migrated"
+        await server.far.news.until(lambda: server.far.closed)
+        peer._tick(start + 0.1)
+        await there.news.until(lambda: len(there.rtp) > len(before))
+        assert list(peer.published()) == [("t0", peer.publications[0].source.track)] * 2
+        assert (peer.report().migrations, peer.report().errors) == (1, ())
+
+
+async def test_a_peer_stays_where_it_is_if_it_cannot_go_elsewhere(server: Server) -> None:
+    async with joined(server) as peer:
+        await server.say({"type": "migrate", "url": "ws://127.0.0.1:9/ws", "reason": "room_moved"})
+        await until(lambda: peer.report().errors)
+        assert "cannot go on at ws://127.0.0.1:9/ws" in peer.report().errors[0]
+        assert peer.migrations == 0
+        assert (await peer.request({"type": "ping"}))["type"] == "done"
+
+
+async def test_a_peer_that_ends_while_it_moves_leaves_both(server: Server) -> None:
+    async with tiny_server() as other:
+        async with joined(server) as peer:
+            await server.say({"type": "migrate", "url": other.url, "reason": "room_moved"})
+            await until(lambda: peer.migrations)
+        assert [one.requests[-1]["type"] for one in (server, other)] == ["leave", "leave"]

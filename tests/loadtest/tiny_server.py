@@ -22,11 +22,15 @@ ROOM = {"participants": [{"id": "me", "tracks": []}]}
 
 
 class Server:
-    """Says welcome and answers offers; `refusals` are errors for types of requests, `replies` raw texts."""
+    """Says welcome and answers offers; `refusals` are errors for types of requests, `raw` texts instead of replies.
+
+    With a `home` it sends there whoever joins and does not ask to stay.
+    """
 
     def __init__(self, far: Counterpart) -> None:
         self.far = far
         self.url = ""
+        self.home = ""
         self.refusals: dict[str, str] = {}
         self.raw: dict[str, str | bytes] = {}
         self.requests: list[dict[str, Any]] = []
@@ -54,6 +58,8 @@ class Server:
         if message["type"] in self.refusals:
             return {"type": "error", "code": self.refusals[message["type"]], "message": "no"}
         match message["type"]:
+            case "join" if self.home and not message.get("stay"):
+                return {"type": "redirect", "url": self.home}
             case "join":
                 receive = {"audio": 1, "video": 1}
                 return {"type": "welcome", "participant": "me", "room": ROOM, "receive": receive, "slots": []}

@@ -16,11 +16,15 @@ from websockets.typing import Subprotocol
 
 from signalling import messages as m
 from signalling.app import Running, running
-from signalling.config import OFF, Settings
-from signalling.tokens import SOURCES, Grant
+from signalling.config import OFF, Bind, Settings
+from signalling.tokens import SOURCES, Grant, secret_key
+from state.modes import Mode
+from state.sharing import Sharing
 from tests.support.fake_media import FakeMediaPlane
+from tests.support.waiting import eventually
 
 PATIENCE = 5.0  # seconds after which a test gives up on an answer
+SHARED_KEYS = (secret_key("shared", b"a secret that all instances have got"),)
 M = TypeVar("M", bound=m.Message)
 
 
@@ -40,6 +44,27 @@ class House:
         """A client for its HTTP side."""
         return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.server.port}", headers={"Host": self.host})
 
+    async def metrics(self) -> dict[str, float]:
+        """All metrics now: `name` or `name{label="value"}` -> value."""
+        async with self.operators() as client:
+            text = (await client.get("/metrics")).text
+        samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    @property
+    def sharing(self) -> Sharing:
+        """Its part in the sharing of rooms."""
+        assert self.server.conference.cluster.sharing is not None
+        return self.server.conference.cluster.sharing
+
+    async def is_in(self, mode: Mode, within: float = 20.0) -> None:
+        """Wait until it shares, or does not."""
+        await eventually(lambda: self.sharing.modes.mode is mode, within)
+
+    def operators(self) -> httpx.AsyncClient:
+        """A client for the listener of operators."""
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.server.admin_port}")
+
     def token(self, identity: str, room: str = "room", **other: Any) -> str:
         """An access token."""
         given: dict[str, Any] = {"wall": time.time(), "lifetime": 60.0, "grant": Grant(frozenset(SOURCES))} | other
@@ -53,10 +78,10 @@ class House:
             yield Caller(socket)
 
     @asynccontextmanager
-    async def member(self, identity: str, **options: Any) -> AsyncIterator[Caller]:
-        """A WebSocket that has joined."""
+    async def member(self, identity: str, *, stay: bool = False, **options: Any) -> AsyncIterator[Caller]:
+        """A WebSocket that has joined; with `stay` wherever the room is at home."""
         async with self.socket(**options) as caller:
-            await caller.say(type="join", token=self.token(identity))
+            await caller.say(type="join", token=self.token(identity), stay=stay)
             caller.welcome = await caller.hear(m.Welcome)
             yield caller
 
@@ -98,5 +123,16 @@ def house() -> Open:
         given = {"port": 0, "shutdown_grace": 2.0, "admin_bind": OFF} | settings
         async with running(Settings(**given), media) as server:
             yield House(server, media)
+
+    return open_house
+
+
+@pytest.fixture
+def shared_house(house: Open) -> Open:
+    """Run a server that shares its rooms: give it the `redis_url`."""
+
+    def open_house(**settings: Any) -> AbstractAsyncContextManager[House]:
+        given = {"keys": SHARED_KEYS, "host": "127.0.0.1", "admin_bind": Bind("127.0.0.1", 0)} | settings
+        return house(**given)
 
     return open_house

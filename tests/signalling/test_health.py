@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signalling.health import detailed
+from signalling.health import detailed, ready
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_everything_that_is_known_is_told() -> None:
         "media:peers": 2,
         "media:gso": True,
     }
+
+
+def test_what_is_away_is_told_and_is_a_warning() -> None:
+    check = {"componentType": "datastore", "observedValue": "open", "observedUnit": "state", "status": "warn"}
+    degraded = [{"dependency": "redis", "mode": "standalone"}]
+    found = detailed(
+        version="1.2.3", uptime=1.0, lag=0.0, counts={}, media={}, dependencies={"r": [check]}, degraded=degraded
+    )
+    assert (found["status"], found["degraded"], found["checks"]["r"]) == ("warn", degraded, [check])
+
+
+@pytest.mark.parametrize(
+    ("causes", "notes", "status"),
+    [([], [], "pass"), ([], ["redis: standalone"], "warn"), (["it is starting"], ["redis: standalone"], "fail")],
+)
+def test_only_causes_of_its_own_make_an_instance_unready(causes: list[str], notes: list[str], status: str) -> None:
+    found = ready(causes, notes)
+    assert found["status"] == status
+    assert all(cause in found["output"] for cause in causes)
+    assert found.get("notes", []) == notes

@@ -6,6 +6,7 @@ are the time, the network between an instance and the store, and what people do.
 
 from __future__ import annotations
 
+import copy
 import heapq
 import itertools
 import random
@@ -13,19 +14,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from state.calls import Call
 from state.guard import Guard, Limits, Transition
 from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
-from state.news import Heard, ModeMoved, Renamed, RoomChanged, SettingsHeard
+from state.news import Heard, ModeMoved, RoomChanged, SettingsHeard
 from state.settings import ON, RoomSettings
-from state.sharing import Sharing
-from state.store import Announce, Reply, StoreError, WriteSlice
+from state.sharing import Call, Sharing
+from state.store import Announce, FetchSlices, Reply, Request, StoreError
 from state.wire import NodeRecord
+from tests.state.promises import Promises
 
 TICK = 0.1
-READ_EVERY = 0.15
+LIMITS = Limits()
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Link:
     hangs: bool = False  # requests arrive, and their answers do not
     loss: float = 0.0
     repeat: float = 0.0  # requests that arrive once more, later
+    notes_lost: float = 0.0  # batches of notes that are trimmed before they are read
+    notes_repeated: float = 0.0  # that are read once more, later
     delay: tuple[float, float] = (0.001, 0.01)
 
 
@@ -45,25 +48,34 @@ class Instance:
 
     name: str
     world: World
+    id: NodeId | None = None  # one that another instance has as well
     sharing: Sharing = field(init=False)
     link: Link = field(default_factory=Link)
     alive: bool = True
+    stopped: bool = False
     settings: dict[RoomName, RoomSettings] = field(default_factory=dict)
     rooms: dict[RoomName, dict[ParticipantId, Participant]] = field(default_factory=dict)
+    shown: dict[RoomName, dict[ParticipantId, str]] = field(default_factory=dict)  # who else is there, as clients know
     changes: list[tuple[float, Mode]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     clock: int = 0  # the largest counter of its writes
+    _missed: list[Callable[[], None]] = field(default_factory=list)  # while it stood still
+    _reads: bool = False
 
     def __post_init__(self) -> None:
         world = self.world
 
         def guard(listener: Callable[[Transition], None]) -> Guard:
-            return Guard("redis", Limits(), listener, world.random.random, world.now)
+            return Guard("redis", LIMITS, listener, world.random.random, world.now)
 
         record = NodeRecord(node=NodeId(self.name), nonce="", url=f"ws://{self.name}/ws")
         self.sharing = Sharing(
             record, guard=guard, modes=Modes(world.now), random=world.random.randbytes, now=world.now
         )
+        if self.id is not None:
+            self.sharing.set_record(world.now, node=self.id)
+            self.sharing.members.me = self.id
+        world.after(world.random.uniform(0, TICK), self._tick)
 
     @property
     def node(self) -> NodeId:
@@ -94,46 +106,94 @@ class Instance:
 
     def write(self, room: RoomName, change: Callable[[RoomSettings, str, int], RoomSettings]) -> None:
         """A moderator changes what holds in a room."""
-        settings = change(self.settings.get(room, RoomSettings()), self.node, self.clock)
-        contexts = [*settings.open.context.values(), *settings.lasting.context.values()]
-        self.clock = max([self.clock, *contexts])
+        before = self.settings.get(room, RoomSettings())
+        settings = change(before, self.sharing.writer, self.clock)
+        self.clock = max([self.clock, *settings.open.context.values(), *settings.lasting.context.values()])
+        self.world.promises.decided(before, settings)
         self._set(room, settings)
 
     def _set(self, room: RoomName, settings: RoomSettings) -> None:
         self.settings[room] = settings
         self.sharing.set_settings(room, settings, self.world.now)
+        if room not in self.rooms and not settings:
+            del self.settings[room]
+
+    def _hear(self, room: RoomName, heard: RoomSettings) -> None:
+        if room in self.rooms or room in self.settings:
+            mine = self.settings.get(room, RoomSettings())
+            merged = mine.merge(heard)
+            self.world.promises.merged(mine, heard, merged)
+            if merged != mine:
+                self._set(room, merged)
 
     # ------------------------------------------------------------------------------------------- what it sees
 
-    def roster(self, room: RoomName) -> dict[str, str]:
+    def elsewhere(self, room: RoomName) -> dict[ParticipantId, str]:
+        """Everybody who is in a room through other instances: id -> name."""
+        return {one.participant.id: one.participant.name for one in self.sharing.view.elsewhere(room)}
+
+    def roster(self, room: RoomName) -> dict[ParticipantId, str]:
         """Everybody in a room: id -> name, with all that is known here."""
-        known = {member.id: member.name for member in self.rooms.get(room, {}).values()}
-        return known | {one.participant.id: one.participant.name for one in self.sharing.view.elsewhere(room)}
+        return {member.id: member.name for member in self.rooms.get(room, {}).values()} | self.elsewhere(room)
 
     # ------------------------------------------------------------------------------------------- how it runs
 
-    def step(self) -> None:
-        """Take in the time, and send what is to be sent."""
-        self.sharing.tick(self.world.now)
-        self.pump()
-
     def pump(self) -> None:
         """Send what is to be sent, and take notice of what happened."""
-        for event in self.sharing.take_events():
+        sharing = self.sharing
+        for event in sharing.take_events():
             match event:
-                case ModeMoved(change):
+                case ModeMoved(change, rooms):
                     self.changes.append((self.world.now, change.mode))
+                    self.world.promises.moved(self.name, change)
+                    for room in rooms:
+                        self.shown[room] = self.elsewhere(room)
+                case RoomChanged(room):
+                    self.shown[room] = self.elsewhere(room)
                 case SettingsHeard(room, settings):
-                    if room in self.rooms or self.settings.get(room):
-                        merged = self.settings.get(room, RoomSettings()).merge(settings)
-                        if merged != self.settings.get(room):
-                            self._set(room, merged)
+                    self._hear(room, settings)
                 case Heard(_, payload):
                     self.heard.append(payload)
-                case RoomChanged() | Renamed():
-                    pass
-        for call in self.sharing.take_calls(self.world.now):
+        for call in sharing.take_calls(self.world.now):
             self.world.send(self, call)
+
+    def take_in(self, act: Callable[[], None]) -> None:
+        """Something arrives."""
+        if self.stopped:
+            self._missed.append(act)
+        elif self.alive:
+            act()
+            self.pump()
+            self.world.promises.seen(self.name, self.sharing.view)
+
+    def go_on(self) -> None:
+        """It stood still until now, and all that came for it meanwhile comes at once."""
+        self.stopped = False
+        missed, self._missed = self._missed, []
+        self.world.random.shuffle(missed)
+        for act in missed:
+            self.take_in(act)
+
+    def _tick(self) -> None:
+        if not self.alive:
+            return
+        self.world.after(TICK, self._tick)
+        if self.stopped:
+            return
+        self.sharing.tick(self.world.now)
+        self.pump()
+        self._reads = not self._reads
+        if self._reads and self.sharing.listens and self.link.up and not self.link.hangs:
+            self._read(self.world.store.take(self.node))
+
+    def _read(self, notes: list[str]) -> None:
+        if not notes:
+            return
+        chance = self.world.random.random
+        if chance() < self.link.notes_repeated:
+            self.world.after(self.world.random.uniform(0.2, 10.0), lambda: self._read(notes))
+        if chance() >= self.link.notes_lost:
+            self.take_in(lambda: self.sharing.received(notes, self.world.now))
 
 
 class World:
@@ -145,23 +205,23 @@ class World:
         self.now = 1000.0
         self.ids = itertools.count(1)
         self.store = MemoryStore()
+        self.promises = Promises()
         self.branches: Counter[str] = Counter()
+        self.requests: list[tuple[float, Request, Reply]] | None = None  # all that the store executed, if recorded
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.instances = {name: Instance(name, self) for name in names}
-        for instance in self.instances.values():
-            self._start(instance)
 
     def alive(self) -> Iterator[Instance]:
         """The instances that run."""
         return (instance for instance in self.instances.values() if instance.alive)
 
-    def restart(self, name: str, link: Link | None = None) -> Instance:
-        """An instance dies without a word, and another one of its name starts."""
+    def restart(self, name: str, link: Link | None = None, id: NodeId | None = None) -> Instance:
+        """An instance dies without a word, and another one of its name starts, perhaps with somebody else's id."""
         old = self.instances[name]
         old.alive = False
         self.count(old)
-        fresh = self.instances[name] = Instance(name, self, link=link or Link())
-        self._start(fresh)
+        self.promises.forget(name)
+        fresh = self.instances[name] = Instance(name, self, id, link=link or Link())
         return fresh
 
     def count(self, instance: Instance) -> None:
@@ -176,70 +236,71 @@ class World:
     def run(self, seconds: float) -> None:
         """Let time go on."""
         end = self.now + seconds
-        while self._agenda and self._agenda[0][0] <= end:
-            self.now, _, act = heapq.heappop(self._agenda)
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= end:
+            self.now, _, act = heapq.heappop(agenda)
             act()
         self.now = end
+
+    def go_back(self, earlier: MemoryStore) -> None:
+        """The store is what it was: a replica that lacks the last writes took over."""
+        self.store.leases = dict(earlier.leases)
+        self.store.rooms = copy.deepcopy(earlier.rooms)
+        self.promises.store_lost_writes()
+
+    def flush(self) -> None:
+        """The store loses all."""
+        self.store.flush()
+        self.promises.store_lost_writes()
 
     # --------------------------------------------------------------------------------------------------- the network
 
     def send(self, instance: Instance, call: Call) -> None:
         """Carry a request to the store and its answer back, if the network lets it."""
-        link, chance = instance.link, self.random.random
+        link, chance, uniform = instance.link, self.random.random, self.random.uniform
         deadline = 0.6 if isinstance(call.request, Announce) else 1.0
+        self.promises.asked(instance.sharing, call.request)
 
         def fail(reason: str) -> Callable[[], None]:
-            return lambda: instance.alive and self._fail(instance, call, reason)  # type: ignore[func-returns-value]
+            def tell() -> None:
+                error = StoreError(reason, ours=instance.stopped)
+                instance.take_in(lambda: instance.sharing.failed(call.id, error, self.now))
+
+            return tell
 
         if not link.up:
             self.after(0.001, fail("refused"))
             return
-        there, back = self.random.uniform(*link.delay), self.random.uniform(*link.delay)
+        there, back = uniform(*link.delay), uniform(*link.delay)
         if chance() < link.loss:
             self.after(deadline, fail("timeout"))
             return
         lost_on_its_way_back = link.hangs or chance() < link.loss or there + back > deadline
 
+        def answer(reply: Reply) -> None:
+            instance.take_in(lambda: instance.sharing.answered(call.id, reply, self.now))
+
         def arrive() -> None:
-            reply = self.store.execute(call.request, self.now)
+            reply = self.execute(call.request)
             if not lost_on_its_way_back:
-                self.after(back, lambda: instance.alive and self._answer(instance, call, reply))
+                self.after(back, lambda: answer(reply))
 
         self.after(there, arrive)
-        if chance() < link.repeat and isinstance(call.request, WriteSlice):
-            self.after(self.random.uniform(0.5, 20.0), lambda: self._land_late(call))
+        if chance() < link.repeat and not isinstance(call.request, FetchSlices | Announce):
+            self.after(uniform(0.5, 20.0), lambda: self._land(call.request))
         if lost_on_its_way_back:
             self.after(deadline, fail("timeout"))
 
-    def _land_late(self, call: Call) -> None:
-        before = self.store.rooms.get(call.request.room, {}).get(call.request.node)  # type: ignore[union-attr]
-        version = None if before is None else before.version
-        self.store.execute(call.request, self.now)
-        assert version is None or self.store.rooms[call.request.room][call.request.node].version >= version  # type: ignore[union-attr]
+    def _land(self, request: Request) -> None:
+        self.execute(request)
 
-    def _answer(self, instance: Instance, call: Call, reply: Reply) -> None:
-        instance.sharing.answered(call.id, reply, self.now)
-        instance.pump()
-
-    def _fail(self, instance: Instance, call: Call, reason: str) -> None:
-        instance.sharing.failed(call.id, StoreError(reason), self.now)
-        instance.pump()
-
-    def _start(self, instance: Instance) -> None:
-        def tick() -> None:
-            if instance.alive:
-                instance.step()
-                self.after(TICK, tick)
-
-        def read() -> None:
-            if instance.alive:
-                if instance.sharing.listens and instance.link.up and not instance.link.hangs:
-                    instance.sharing.received(self.store.take(instance.node), self.now)
-                    instance.pump()
-                self.after(READ_EVERY, read)
-
-        self.after(self.random.uniform(0, TICK), tick)
-        self.after(self.random.uniform(0, READ_EVERY), read)
+    def execute(self, request: Request) -> Reply:
+        """The store takes a request."""
+        reply = self.store.execute(request, self.now)
+        self.promises.stored(self.store, request, reply)
+        if self.requests is not None:
+            self.requests.append((self.now, request, reply))
+        return reply
 
 
 def locked(settings: RoomSettings, writer: str, floor: int) -> RoomSettings:

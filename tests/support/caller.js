@@ -7,7 +7,8 @@ window.caller ??= (() => {
   const TOLD = [
     'connected', 'reconnecting', 'resumed', 'disconnected', 'participant-joined', 'participant-left', 'track-published',
     'track-unpublished', 'track-subscribed', 'track-unsubscribed', 'muted', 'unmuted', 'chat', 'notice', 'media-state',
-    'publish-failed', 'error', 'migrated', 'migration-failed', 'track-replaced',
+    'publish-failed', 'error', 'migrated', 'migration-failed', 'track-replaced', 'degraded', 'recovered',
+    'presence-changed', 'room-replaced',
   ];
   const MODERATION = ['waiting', 'muted-by', 'permissions-changed', 'room-updated', 'participant-waiting', 'waiting-ended'];
   const events = [];
@@ -27,7 +28,9 @@ window.caller ??= (() => {
       waiter: detail.waiter,
       by: detail.by?.identity,
       message: detail.message ?? detail.error?.message,
-      ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to'].map((key) => [key, detail[key]])),
+      presence: detail.participant?.presence,
+      mode: detail.degradation?.mode,
+      ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to', 'url', 'dependency'].map((key) => [key, detail[key]])),
     });
   }
 

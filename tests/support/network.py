@@ -40,6 +40,14 @@ class Network:
         """What `connect` does, blocking for at most five seconds."""
         return self._inside(lambda: socket.create_connection((host, port), timeout=5))
 
+    async def open_connection(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """What asyncio.open_connection does, inside this network. Raises OSError."""
+        if self.namespace is None:
+            return await asyncio.open_connection(host, port)
+        connected = await self.connect(host, port)
+        connected.setblocking(False)
+        return await asyncio.open_connection(sock=connected)
+
     def datagram_socket(self) -> socket.socket:
         """An unbound UDP socket of this network, usable from everywhere. Raises OSError."""
         return self._inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from .network import HOST, Network
 from .ports import free_port
 from .program import Program
 from .resp import ANSWERS_WITHIN, Reply, RespError, ask
@@ -25,8 +26,11 @@ class RedisServer:
     something then raises TimeoutError. `kill` and the end of the block work in any state.
     """
 
-    def __init__(self, config: Mapping[str, str | int] | None = None, *, mode: str = "") -> None:
+    def __init__(
+        self, config: Mapping[str, str | int] | None = None, *, mode: str = "", network: Network = HOST
+    ) -> None:
         """`config` holds further directives of redis.conf; `mode` is `--sentinel` for a server that is one."""
+        self._network = network
         self.config = dict(config or {})
         self._mode = mode
         self._password = ""
@@ -69,7 +73,7 @@ class RedisServer:
 
         Raises RespError when it refuses, OSError or EOFError when it is not there, TimeoutError when it is silent.
         """
-        return await ask(self.port, *arguments, password=self._password, within=within)
+        return await ask(self.port, *arguments, password=self._password, within=within, network=self._network)
 
     async def kill(self) -> None:
         """End it at once (SIGKILL): connections are reset, new ones refused, its memory is gone."""
@@ -143,7 +147,7 @@ class RedisServer:
         file = self._folder / "redis.conf"
         if not (self._mode and file.exists()):  # a sentinel keeps what it knows in this file
             file.write_text("\n".join(lines) + "\n")
-        command = ["redis-server", str(file), *([self._mode] if self._mode else [])]
+        command = self._network.command("redis-server", str(file), *([self._mode] if self._mode else []))
         self._program = Program(command, self._folder)
         await self._program.start()
         return await eventually(self._outcome, STARTS_WITHIN, every=0.02) == "ready"
@@ -167,7 +171,8 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_server(**config: str | int) -> AsyncIterator[RedisServer]:
+async def redis_server(network: Network = HOST, **config: str | int) -> AsyncIterator[RedisServer]:
     """A server for as long as the block lasts. `config` are directives of redis.conf, with `_` for `-`."""
-    async with RedisServer({name.replace("_", "-"): value for name, value in config.items()}) as server:
+    directives = {name.replace("_", "-"): value for name, value in config.items()}
+    async with RedisServer(directives, network=network) as server:
         yield server

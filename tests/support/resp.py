@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from .network import HOST, Network
+
 Reply = str | int | list["Reply"] | None
 ANSWERS_WITHIN = 5.0
 
@@ -12,14 +14,20 @@ class RespError(Exception):
     """What the server answered was an error, e.g. `OOM command not allowed …`."""
 
 
-async def ask(port: int, *arguments: str | int, password: str = "", within: float = ANSWERS_WITHIN) -> Reply:
+async def ask(
+    port: int,
+    *arguments: str | int,
+    password: str = "",
+    within: float = ANSWERS_WITHIN,
+    network: Network = HOST,
+) -> Reply:
     """Say one command on a connection of its own and return the answer.
 
     Raises RespError when the server refuses, OSError when it cannot be reached, EOFError when it hangs up, and
     TimeoutError when it says nothing for `within` seconds.
     """
     async with asyncio.timeout(within):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await network.open_connection("127.0.0.1", port)
         try:
             if password:
                 writer.write(_command("AUTH", password))

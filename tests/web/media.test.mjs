@@ -110,3 +110,19 @@ test('an offer that the server asks for is made though nothing changed, and once
   assert.equal(offers, 2);
   media.close();
 });
+
+test('a late word of a connection that was replaced does not end the one that is just coming up', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  media.observeServer('closed');
+  await pass(1);
+  assert.equal(built.length, 1);
+  built[0].becomes('connected');
+  media.observeServer('closed');
+  await pass(1);
+  assert.equal(built.length, 2, 'one that was up and is closed is built anew');
+  media.observeServer('failed');
+  await pass(3);
+  assert.equal(built.length, 3, 'a failure is one at any time');
+  media.close();
+});

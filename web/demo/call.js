@@ -1,7 +1,9 @@
 /** One call on the page, from joining to leaving: wires the room's events to tiles, sound, chat and notices. */
 
 import { Chat } from './chat.js';
+import { Comings } from './comings.js';
 import { ConnectionIndicator } from './connection.js';
+import { DegradedBanner } from './degraded.js';
 import { $ } from './dom.js';
 import { LocalMedia } from './local.js';
 import { ModerationTools } from './moderation.js';
@@ -24,6 +26,8 @@ export class Call {
   #panel;
   #connection;
   #moderation;
+  #degraded;
+  #comings = new Comings();
   #endShortcuts;
   #me = null;
   #rosterDue = false;
@@ -44,6 +48,7 @@ export class Call {
     this.#panel = new Panel((page) => page === 'chat' && this.#chat.read());
     this.#connection = new ConnectionIndicator(room);
     this.#moderation = new ModerationTools(room);
+    this.#degraded = new DegradedBanner(room);
     this.#sounds.speaker = devices.chosen.speaker;
     devices.addEventListener('change', this.#onSpeaker);
     $('leave').onclick = () => room.leave();
@@ -56,8 +61,7 @@ export class Call {
   /** The room has welcomed us: show the call. */
   show() {
     $('call').hidden = false;
-    $('room-title').textContent = this.#room.name;
-    document.title = `${this.#room.name} · AuraLink`;
+    this.#showTitle();
     $('chat-input').disabled = $('chat-send').disabled = !this.#room.permissions.chat;
     this.#endShortcuts = shortcuts({
       m: () => this.local.toggle('microphone'),
@@ -77,6 +81,8 @@ export class Call {
     this.local.close();
     this.#connection.close();
     this.#moderation.close();
+    this.#degraded.close();
+    this.#comings.close();
     this.#panel.close();
     this.#sounds.clear();
     this.#tiles.close();
@@ -100,9 +106,14 @@ export class Call {
     on('resumed', () => {
       this.#connection.signal = 'connected';
       endNotice('interrupted');
+      this.#showTitle();
       this.#changed();
     });
-    on('migrated', () => this.#changed());
+    on('migrated', () => {
+      this.#showTitle();
+      this.#changed();
+    });
+    on('metadata-changed', () => this.#showTitle());
     on('migration-failed', () => toast('The server wants to hand this call over, and the other server cannot be reached.'));
     on('disconnected', ended);
     on('media-state', ({ state }) => {
@@ -113,13 +124,12 @@ export class Call {
     on('participant-joined', ({ participant }) => {
       this.#tiles.add(participant);
       // Not for each one of a new roster, as at the beginning or after an interruption.
-      if (this.#room.state === 'connected') toast(`${participant.name} joined.`);
+      if (this.#room.state === 'connected') this.#comings.came(participant);
       this.#changed();
     });
     on('participant-left', ({ participant, reason }) => {
       this.#tiles.remove(participant);
-      const sentOut = reason === 'removed' || reason === 'banned';
-      if (this.#room.state === 'connected') toast(`${participant.name} ${sentOut ? 'was removed' : 'left'}.`);
+      if (this.#room.state === 'connected') this.#comings.went(participant, reason);
       this.#changed();
     });
     on('track-subscribed', ({ participant, track, mediaStream }) => {
@@ -132,7 +142,7 @@ export class Call {
       else if (track.source === 'screen') this.#tiles.hideScreen(track);
       else this.#tiles.hideCamera(participant);
     });
-    for (const type of ['track-published', 'track-unpublished', 'muted', 'unmuted']) {
+    for (const type of ['track-published', 'track-unpublished', 'muted', 'unmuted', 'presence-changed']) {
       on(type, ({ participant }) => {
         this.#tiles.refresh(participant);
         if (participant.isLocal) this.local.refresh();
@@ -161,9 +171,17 @@ export class Call {
     if (this.#me) this.#tiles.remove(this.#me);
     this.#me = this.#room.me;
     this.#tiles.add(this.#me);
+    this.#showTitle();
     this.#showOwn('camera');
     this.local.refresh();
     this.#changed();
+  }
+
+  #showTitle() {
+    const { name, metadata } = this.#room;
+    $('room-title').textContent = metadata.title || name;
+    $('room-title').title = metadata.title ? `Room: ${name}` : '';
+    document.title = `${metadata.title || name} · AuraLink`;
   }
 
   #showOwn(source) {

@@ -11,17 +11,23 @@ export class ModerationTools {
   #bar = h('div', { class: 'moderation', hidden: true });
   #lock = h('button', { type: 'button', id: 'lock', class: 'secondary compact', onclick: () => this.#do(this.#toggleLock()) });
   #waitingRoom = h('button', { type: 'button', id: 'waiting-room', class: 'secondary compact', onclick: () => this.#do(this.#toggleWaitingRoom()) });
+  #title = h('input', { id: 'title', maxLength: 80, placeholder: 'Title of the call', 'aria-label': 'Title of the call' });
+  #titleForm = h('form', { class: 'title-form', autocomplete: 'off', onsubmit: (event) => this.#setTitle(event) }, this.#title, h('button', { class: 'secondary compact' }, 'Save'));
   #waiters = h('ul', { id: 'waiting-list', class: 'people-list', 'aria-label': 'People who wait to be let in' });
   #open = null; // the participant whose menu is open
 
   /** @param {import('../auralink.js').Room} room */
   constructor(room) {
     this.#room = room;
-    this.#bar.append(h('div', { class: 'moderation-switches' }, this.#lock, this.#waitingRoom), this.#waiters);
+    this.#bar.append(h('div', { class: 'moderation-switches' }, this.#lock, this.#waitingRoom), this.#titleForm, this.#waiters);
     $('people-page').prepend(this.#bar);
     const on = (type, handle) => room.addEventListener(type, ({ detail }) => handle(detail));
     for (const type of ['connected', 'resumed', 'waiting-ended', 'permissions-changed']) on(type, () => this.refresh());
     on('participant-waiting', () => this.refresh());
+    on('metadata-changed', ({ metadata }) => {
+      toast(metadata.title ? `This call is called “${metadata.title}” now.` : 'This call has no title any more.');
+      this.refresh();
+    });
     on('room-updated', ({ locked, waitingRoom }) => {
       const words = [locked ? 'The room is locked.' : 'The room is open.', waitingRoom ? 'Whoever is new waits to be let in.' : ''];
       toast(words.filter(Boolean).join(' '));
@@ -43,7 +49,8 @@ export class ModerationTools {
 
   /** Bring switches and the list of those who wait up to date. */
   refresh() {
-    const { permissions, locked, waitingRoom, waiting } = this.#room;
+    const { permissions, locked, waitingRoom, waiting, metadata } = this.#room;
+    if (document.activeElement !== this.#title) this.#title.value = metadata.title ?? '';
     this.#bar.hidden = !permissions?.admin;
     toggle(this.#lock, locked, 'Unlock the room', 'Lock the room');
     toggle(this.#waitingRoom, waitingRoom, 'Waiting room is on', 'Waiting room is off');
@@ -87,6 +94,12 @@ export class ModerationTools {
     admit.setAttribute('aria-label', `Admit ${name}`);
     deny.setAttribute('aria-label', `Deny ${name}`);
     return h('li', {}, h('span', { class: 'name' }, name), admit, deny);
+  }
+
+  #setTitle(event) {
+    event.preventDefault();
+    this.#title.blur();
+    this.#do(this.#room.setMetadata({ title: this.#title.value.trim() || null }));
   }
 
   #toggleLock() {

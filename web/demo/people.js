@@ -1,6 +1,7 @@
 /** The list of who is here, with what they have switched on. */
 
 import { $, avatar, h, icon } from './dom.js';
+import { whereabouts } from './presence.js';
 
 /**
  * @param {import('../auralink.js').Room} room
@@ -18,7 +19,9 @@ function row(participant, writeTo, menu) {
   const { name, identity, isLocal } = participant;
   const marks = h('span', { class: 'marks' }, mark(participant, 'microphone', 'mic'), mark(participant, 'camera', 'camera'));
   if (participant.trackFrom('screen')) marks.prepend(icon('screen', 'shares the screen'));
-  const item = h('li', {}, avatar(name, identity), h('span', { class: 'name' }, isLocal ? `${name} (you)` : name), marks);
+  const where = whereabouts(participant);
+  const who = h('span', { class: 'who' }, h('span', { class: 'name' }, isLocal ? `${name} (you)` : name), where ? h('span', { class: 'where' }, where) : null);
+  const item = h('li', { class: where ? 'away' : '' }, avatar(name, identity), who, where ? null : marks);
   if (!isLocal) {
     const label = `Write to ${name} privately`;
     item.append(h('button', { type: 'button', class: 'plain', 'aria-label': label, title: label, onclick: () => writeTo(participant.id) }, icon('chat')));

@@ -2,9 +2,10 @@
 
 import { $, avatar, h, hue, icon } from './dom.js';
 import { fit } from './layout.js';
+import { whereabouts } from './presence.js';
 
 export class Tiles {
-  #people = new Map(); // participant → {element, video, name, foot}
+  #people = new Map(); // participant → {element, video, shows, where, foot}
   #screens = new Map(); // track → element
   #observer = new ResizeObserver(() => this.#arrange());
 
@@ -18,8 +19,9 @@ export class Tiles {
     const foot = h('div', { class: 'tile-foot' }, name);
     const element = h('article', { class: participant.isLocal ? 'tile own' : 'tile', dataset: { participant: participant.id, identity: participant.identity } });
     element.style.setProperty('--hue', hue(participant.identity));
-    element.append(avatar(participant.name, participant.identity), foot);
-    this.#people.set(participant, { element, foot, video: null, shows: false });
+    const where = h('p', { class: 'where' });
+    element.append(avatar(participant.name, participant.identity), where, foot);
+    this.#people.set(participant, { element, foot, where, video: null, shows: false });
     if (participant.isLocal) $('tiles').prepend(element);
     else $('tiles').append(element);
     this.refresh(participant);
@@ -39,12 +41,17 @@ export class Tiles {
     const microphone = participant.trackFrom('microphone');
     const camera = participant.trackFrom('camera');
     const silent = !microphone || microphone.muted;
+    const where = whereabouts(participant);
+    tile.element.dataset.participant = participant.id;
+    tile.element.classList.toggle('away', Boolean(where));
+    tile.where.textContent = where;
     tile.foot.querySelector('svg')?.remove();
-    if (silent) tile.foot.prepend(icon('mic-off'));
+    if (silent && !where) tile.foot.prepend(icon('mic-off'));
     tile.element.classList.toggle('speaking', participant.speaking && !silent);
     tile.element.classList.toggle('has-video', Boolean(tile.video && tile.shows && camera && !camera.muted));
     tile.element.dataset.muted = String(silent);
-    tile.element.setAttribute('aria-label', `${participant.name}${participant.isLocal ? ' (you)' : ''}, microphone ${silent ? 'off' : 'on'}`);
+    const state = where ? where.toLowerCase() : `microphone ${silent ? 'off' : 'on'}`;
+    tile.element.setAttribute('aria-label', `${participant.name}${participant.isLocal ? ' (you)' : ''}, ${state}`);
   }
 
   /** Show a camera in its person's tile. */

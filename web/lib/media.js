@@ -2,15 +2,14 @@
 
 import { backoff } from './backoff.js';
 import { Coalescer, deferred } from './coalescer.js';
-import { publishCodecs, receiveCodecs } from './codecs.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
 import { Leg } from './publication.js';
 import { Pulse } from './pulse.js';
+import { Sections } from './sections.js';
 import { ConnectionWatch } from './watch.js';
 
 /** @typedef {import('./publication.js').Publication} Publication */
 
-const KINDS = /** @type {const} */ (['audio', 'video']);
 const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
 const LASTING = 10; // seconds after which a connection has lasted
 
@@ -26,20 +25,17 @@ const MOST_REFUSALS = 8; // in a row
 export class Media extends EventTarget {
   /** What is published, in the order of publishing. Outlives connections. @type {Set<Publication>} */
   publications;
-  #legs = new Map(); // publication → what this connection made of it
   #leading; // whether publications bear the ids that we know
   #rtcConfiguration;
   #signal;
   #patience;
   #iceServers = [];
   #pc = null;
+  #sections = null; // of this connection
   #gone = null; // rejects when the connection is given up
   #watch = null;
   #pulse = null;
   #wanted = { audio: 0, video: 0 };
-  #receivers = { audio: [], video: [] };
-  #senders = new Map(); // transceiver → publication, or null when free for another
-  #changed = false; // something of ours is not agreed yet
   #restart = false;
   #asked = false; // the server wants an offer, changed or not
   #rebuilds = 0;
@@ -95,7 +91,7 @@ export class Media extends EventTarget {
   lead() {
     this.#leading = true;
     for (const publication of this.publications) publication.id = this.#leg(publication).id;
-    for (const [publication, { error }] of this.#legs) if (error) this.#emit('refused', { publication, error });
+    for (const [publication, error] of this.#sections?.refused ?? []) this.#emit('refused', { publication, error });
   }
 
   /** @param {RTCIceServer[]} servers  used by this connection's next ICE gathering and by every later connection */
@@ -139,7 +135,7 @@ export class Media extends EventTarget {
     }
     const { error } = this.#leg(publication);
     if (error) {
-      this.#legs.delete(publication);
+      this.#sections.forget(publication);
       throw error;
     }
   }
@@ -147,7 +143,7 @@ export class Media extends EventTarget {
   /** @param {Publication} publication */
   async unpublish(publication) {
     if (!this.publications.delete(publication)) return;
-    this.#legs.get(publication)?.transceiver?.sender.replaceTrack(null).catch(() => {});
+    this.#leg(publication).transceiver?.sender.replaceTrack(null).catch(() => {});
     await this.negotiate();
   }
 
@@ -162,16 +158,14 @@ export class Media extends EventTarget {
 
   /** The track that arrives in section `mid`, if an answer has confirmed it. @returns {MediaStreamTrack | undefined} */
   trackOf(mid) {
-    return this.transceiverOf(mid)?.receiver.track;
-  }
-
-  transceiverOf(mid) {
-    return KINDS.flatMap((kind) => this.#receivers[kind]).find((t) => t.mid === mid && t.currentDirection === 'recvonly');
+    return this.#sections?.receiverOf(mid)?.receiver.track;
   }
 
   /** The server's view of our transport. */
   observeServer(state) {
     if (!this.#answered) return; // speaks of a connection that we have already given up
+    // So does a late `closed` to one that has not come up yet: if it is about this one, that will not come up in time.
+    if (state === 'closed' && this.#connectedAt === Infinity) return;
     if (state === 'failed' || state === 'closed') this.rebuild();
     else this.#watch?.observeServer(state);
   }
@@ -222,10 +216,11 @@ export class Media extends EventTarget {
       // A closed connection never settles what was asked of it: without this, giving it up would hang us for good.
       const { promise: gone } = this.#gone;
       const step = (promise) => Promise.race([promise, gone]);
+      const sections = this.#sections;
       try {
-        await step(this.#prepare(pc));
-        if (!this.#changed && !restart && !this.#asked) return;
-        this.#changed = true;
+        await step(sections.prepare(this.publications, this.#wanted));
+        if (!sections.changed && !restart && !this.#asked) return;
+        sections.changed = true;
         this.#restart = this.#asked = false;
         await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
         const offered = [...this.publications].filter((p) => this.#leg(p).transceiver?.mid);
@@ -243,7 +238,7 @@ export class Media extends EventTarget {
         const answer = await step(request);
         await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
         this.#answered = true;
-        this.#changed = false;
+        sections.changed = false;
         await step(this.#conclude(answer, offered));
         return;
       } catch (error) {
@@ -260,51 +255,6 @@ export class Media extends EventTarget {
     }
   }
 
-  /** Make sections for what is published and wanted, and silence those of what ended. */
-  async #prepare(pc) {
-    for (const [transceiver, publication] of this.#senders) {
-      if (publication && !this.publications.has(publication)) {
-        transceiver.direction = 'inactive';
-        this.#legs.delete(publication);
-        this.#senders.set(transceiver, null);
-        this.#changed = true;
-      }
-    }
-    for (const publication of this.publications) {
-      if (!this.#leg(publication).transceiver) await this.#addSender(pc, publication);
-    }
-    for (const kind of KINDS) {
-      while (this.#receivers[kind].length < this.#wanted[kind]) {
-        const transceiver = pc.addTransceiver(kind, { direction: 'recvonly' });
-        prefer(transceiver, receiveCodecs(kind, globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? []));
-        this.#receivers[kind].push(transceiver);
-        this.#changed = true;
-      }
-    }
-  }
-
-  async #addSender(pc, publication) {
-    const { track, stream, maxBitrate, codec, red } = publication;
-    const free = [...this.#senders].find(
-      // Only one whose end has been agreed on: otherwise the server could take the new track for the old one.
-      ([t, owner]) => !owner && t.currentDirection === 'inactive' && t.receiver.track.kind === track.kind,
-    );
-    let transceiver = free?.[0];
-    if (transceiver) {
-      await transceiver.sender.replaceTrack(track);
-      if (pc !== this.#pc) return;
-      transceiver.sender.setStreams?.(stream);
-      transceiver.direction = 'sendonly';
-    } else {
-      const sendEncodings = [maxBitrate ? { maxBitrate } : {}];
-      transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings });
-    }
-    prefer(transceiver, publishCodecs(track.kind, globalThis.RTCRtpReceiver?.getCapabilities?.(track.kind)?.codecs ?? [], { codec, red }));
-    this.#leg(publication).transceiver = transceiver;
-    this.#senders.set(transceiver, publication);
-    this.#changed = true;
-  }
-
   async #conclude(answer, offered) {
     const ids = new Map(answer.tracks.map(({ mid, track }) => [mid, track]));
     const reasons = new Map(answer.rejected.map((rejected) => [rejected.mid, rejected]));
@@ -314,12 +264,8 @@ export class Media extends EventTarget {
       const mid = transceiver?.mid;
       if (!mid) continue;
       if (reasons.has(mid)) {
-        leg.error = AuraLinkError.from(reasons.get(mid));
-        leg.id = leg.transceiver = null;
         this.publications.delete(publication);
-        transceiver.direction = 'inactive';
-        transceiver.sender.replaceTrack(null).catch(() => {});
-        this.#senders.set(transceiver, null);
+        this.#sections.refuse(publication, AuraLinkError.from(reasons.get(mid)));
         if (this.#leading) this.#emit('refused', { publication, error: leg.error });
       } else {
         leg.id = ids.get(mid) ?? leg.id;
@@ -331,8 +277,7 @@ export class Media extends EventTarget {
   }
 
   #leg(publication) {
-    if (!this.#legs.has(publication)) this.#legs.set(publication, new Leg());
-    return this.#legs.get(publication);
+    return this.#sections?.leg(publication) ?? new Leg();
   }
 
   #negotiateQuietly() {
@@ -352,6 +297,7 @@ export class Media extends EventTarget {
 
   #build() {
     const pc = new RTCPeerConnection(this.#configuration());
+    this.#sections = new Sections(pc);
     this.#pulse = new Pulse(pc, () => this.#emit('silent', null));
     const watch = new ConnectionWatch(
       {
@@ -376,14 +322,12 @@ export class Media extends EventTarget {
   #discard() {
     const pc = this.#pc;
     this.#pc = null;
-    this.#answered = this.#changed = this.#restart = this.#asked = false;
+    this.#answered = this.#restart = this.#asked = false;
     this.#connectedAt = Infinity;
     this.#watch?.close();
     this.#pulse?.close();
     this.#watch = this.#pulse = null;
-    this.#senders.clear();
-    this.#receivers = { audio: [], video: [] };
-    this.#legs.clear();
+    this.#sections = null;
     if (this.#leading) for (const publication of this.publications) publication.id = null;
     if (pc) {
       pc.onconnectionstatechange = null;
@@ -395,14 +339,5 @@ export class Media extends EventTarget {
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
-
-function prefer(transceiver, codecs) {
-  if (!codecs.length) return;
-  try {
-    transceiver.setCodecPreferences?.(codecs);
-  } catch {
-    // A browser that refuses the list offers its own; the server chooses from whatever is offered.
   }
 }

@@ -1,0 +1,66 @@
+"""A room in use at several instances comes together at its home."""
+
+from __future__ import annotations
+
+from signalling import messages as m
+from signalling import migration
+from signalling.commands import CloseCode
+from tests.signalling.test_elsewhere import ROOM, stays, told
+from tests.support.neighbours import Neighbours
+
+
+def test_the_smaller_side_is_asked_to_go_to_the_larger_one_within_moments() -> None:
+    neighbours = Neighbours("a", "b")
+    neighbours.away = True
+    neighbours.passes(6.0)
+    at_a = [stays(neighbours["a"], name) for name in ("ada", "amy", "abe")]
+    at_b = [stays(neighbours["b"], name) for name in ("bob", "bea")]
+    neighbours.passes(6.0)
+    for client in (*at_a, *at_b):
+        assert told(client, m.Migrate) == []
+    neighbours.away = False
+    neighbours.passes(8.0)
+    for client in at_b:
+        (asked,) = told(client, m.Migrate)
+        assert (asked.url, asked.reason) == ("ws://a/ws", "room_moved")
+    for client in at_a:
+        assert told(client, m.Migrate) == []
+    # One that goes is not ended here by its newer session there, until it leaves by itself.
+    there = neighbours["a"].connects()
+    there.says(m.Join(token=neighbours["a"].token("bob")))
+    neighbours.passes(2.0)
+    assert at_b[0].closed is None
+    at_b[0].says(m.Leave(reason="migrated"))
+    neighbours.passes(0.3)
+    assert at_b[0].closed == CloseCode.NORMAL
+    assert neighbours["a"].conference.rooms.size(ROOM) == 4
+
+
+def test_who_does_not_go_is_asked_again_later_and_not_sent_away() -> None:
+    neighbours = Neighbours("a", "b")
+    for name in ("ada", "amy"):
+        stays(neighbours["a"], name)
+    bob = stays(neighbours["b"], "bob")
+    neighbours.passes(59.0)
+    assert told(bob, m.Migrate) == []  # it said that it cannot get there
+    neighbours.passes(70.0)
+    assert 2 <= len(told(bob, m.Migrate)) <= 3
+    assert bob.closed is None
+
+
+def test_an_instance_that_ends_sends_its_people_to_the_homes_of_their_rooms() -> None:
+    neighbours = Neighbours("a", "b", "c")
+    ada = stays(neighbours["a"], "ada")
+    neighbours["a"].sharing.set_record(neighbours["a"].now, accepting=False)
+    neighbours["a"].moderates(
+        lambda conference: migration.begin(conference, "", "shutting_down", spread=0.0, patience=5.0)
+    )
+    neighbours.passes(0.5)
+    (asked,) = told(ada, m.Migrate)
+    assert asked.url in ("ws://b/ws", "ws://c/ws")
+    # Who comes to it now is sent there, too.
+    late = neighbours["a"].connects()
+    late.says(m.Join(token=neighbours["a"].token("late")))
+    assert late.hears(m.Redirect).url == asked.url
+    # And nobody is sent to it any more.
+    assert neighbours["b"].conference.cluster.home(ROOM) != "ws://a/ws"

@@ -1,0 +1,413 @@
+"""Whatever happens to Redis, the store says so within its deadline, in one word, and goes on when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from state.model import NodeId
+from state.redis_store import RedisStore
+from state.store import StoreError
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.stores import announce, fetch, post, redis_store, write
+from tests.support.tcp_proxy import NORMAL, Faults, TcpProxy
+from tests.support.waiting import eventually
+
+A = NodeId("a")
+TIMEOUT, PROBER_TIMEOUT = 0.5, 0.3  # seconds
+LATE = 0.2  # seconds that a deadline may be missed by
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    """A server of this test alone."""
+    async with redis_server() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
+    """A store on that server, with short deadlines."""
+    async with redis_store(server.url, timeout=TIMEOUT, prober_timeout=PROBER_TIMEOUT) as made:
+        yield made
+
+
+async def failure(asking: Awaitable[object]) -> StoreError:
+    """The error that asking ends in."""
+    with pytest.raises(StoreError) as raised:
+        await asking
+    return raised.value
+
+
+async def reason(asking: Awaitable[object]) -> str:
+    """Why asking failed."""
+    error = await failure(asking)
+    assert not error.ours
+    return error.reason
+
+
+async def each_reason(store: RedisStore) -> set[str]:
+    """Why a write, an announcement and a note failed."""
+    return {
+        await reason(write(store, (1, 1), {"x": "1"}, room="another")),
+        await reason(announce(store, "a")),
+        await reason(post(store, ("a", "1"))),
+    }
+
+
+async def works(store: RedisStore) -> None:
+    """Check that each way to Redis is open."""
+    await announce(store, "a")
+    await write(store, (9, int(time.monotonic() * 1000)), {"x": "1"}, node="works", room="works")
+    await post(store, ("works", "1"))
+    assert await store.receive(NodeId("works"), 0)
+
+
+async def soon_works(store: RedisStore, within: float = 10.0) -> None:
+    """Check that each way to Redis is open after a while."""
+
+    async def does() -> bool:
+        try:
+            await works(store)
+        except StoreError:
+            await store.reset()
+            return False
+        return True
+
+    await eventually(does, within)
+
+
+async def timed(asking: Awaitable[object]) -> tuple[str, float]:
+    """Why asking failed, and after how many seconds."""
+    began = time.monotonic()
+    error = await failure(asking)
+    return error.reason, time.monotonic() - began
+
+
+# ------------------------------------------------------------------------------------------------- away, and silent
+
+
+async def test_nobody_there_is_refused_until_somebody_is() -> None:
+    async with redis_store(f"redis://127.0.0.1:{free_port()}") as store:
+        assert await each_reason(store) == {"refused"}
+        assert await reason(store.receive(A, 1)) == "refused"
+
+
+async def test_a_server_that_was_killed_is_refused_and_works_when_it_is_back(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await asyncio.gather(*(write(store, (1, 1), {"x": "1"}, room=str(room)) for room in range(16)))
+    await works(store)
+    await server.kill()
+    assert await each_reason(store) <= {"reset", "refused"}
+    assert await each_reason(store) == {"refused"}
+    await server.restart()
+    await store.reset()
+    await works(store)  # at once
+
+
+async def test_after_a_reset_no_connection_of_before_is_used(server: RedisServer, store: RedisStore) -> None:
+    await asyncio.gather(*(write(store, (1, 1), {"x": "1"}, room=str(room)) for room in range(16)))
+    await works(store)
+    await server.restart()
+    await store.reset()
+    await works(store)
+
+
+async def test_a_server_that_hangs_is_a_timeout_in_time(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    server.stop()
+    for asking, deadline in (
+        (lambda: write(store, (1, 1), {"x": "1"}), TIMEOUT),
+        (lambda: fetch(store, "a"), TIMEOUT),
+        (lambda: post(store, ("a", "1")), TIMEOUT),
+        (lambda: announce(store, "a"), PROBER_TIMEOUT),
+        (lambda: store.receive(A, 0.2), 1.2),
+    ):
+        for _ in range(2):  # with a connection of before, and with a new one
+            why, after = await timed(asking())
+            assert why == "timeout"
+            assert deadline <= after < deadline + LATE
+    server.cont()
+    await works(store)
+
+
+async def test_200_requests_to_a_server_that_hangs_end_in_time(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    server.stop()
+    began = time.monotonic()
+    failures = await asyncio.gather(
+        *(failure(write(store, (1, 1), {"x": "1"}, room=str(room))) for room in range(200)),
+        failure(announce(store, "a")),
+    )
+    assert time.monotonic() - began < TIMEOUT + LATE
+    counted = Counter((each.reason, each.ours) for each in failures)
+    assert counted == {("timeout", False): 17, ("pool_exhausted", True): 184}
+    server.cont()
+    await works(store)
+
+
+async def test_a_network_that_swallows_everything_is_a_timeout(server: RedisServer) -> None:
+    async with TcpProxy(server.url) as network:  # noqa: SIM117
+        async with redis_store(network.url, timeout=TIMEOUT, prober_timeout=PROBER_TIMEOUT) as store:
+            await works(store)
+            await network.becomes(Faults(black_hole=True))
+            assert await each_reason(store) == {"timeout"}
+            assert (await timed(store.receive(A, 0.1)))[1] < 1.1 + LATE
+            await network.becomes(NORMAL)
+            await store.reset()
+            await works(store)
+
+
+async def test_that_our_own_process_stood_still_says_nothing_of_redis(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    server.stop()
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(failure(write(store, (1, 1), {"x": "1"})))
+        await asyncio.sleep(0.05)
+        time.sleep(2 * TIMEOUT)  # noqa: ASYNC251
+    assert (asking.result().reason, asking.result().ours) == ("stalled", True)
+    server.cont()
+
+
+# ---------------------------------------------------------------------------------------------------- late writes
+
+
+async def test_a_write_that_timed_out_may_land_and_does_not_win_over_a_newer_one(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await write(store, (1, 1), {"x": "1"})
+    server.stop()
+    assert (await timed(write(store, (1, 2), {"x": "late"}, (1, 1))))[0] == "timeout"
+    newer = asyncio.gather(*(write(store, (1, 3), {"x": "newest"}) for _ in range(3)), return_exceptions=True)
+    await asyncio.sleep(TIMEOUT / 2)
+    server.cont()
+    assert {getattr(one, "status", "") for one in await newer} <= {"applied", "stale"}
+    assert await fetch(store, "a") == {"a": ((1, 3), {"x": "newest"})}
+    assert (await write(store, (1, 2), {"x": "late"}, (1, 1))).status == "stale"
+    assert await fetch(store, "a") == {"a": ((1, 3), {"x": "newest"})}
+
+
+async def test_a_write_that_the_network_kept_back_lands_after_a_newer_one_and_changes_nothing(
+    server: RedisServer, store: RedisStore
+) -> None:
+    async with TcpProxy(server.url, Faults(latency=1.0)) as slow, redis_store(slow.url, timeout=1.5) as late:
+        async with asyncio.TaskGroup() as tasks:
+            old = tasks.create_task(failure(write(late, (1, 1), {"x": "late"})))
+            await write(store, (1, 2), {"x": "newest"})
+        assert old.result().reason == "timeout"
+
+        async def landed() -> bool:
+            return "calls=2" in (await server.info("commandstats"))["cmdstat_evalsha"]
+
+        await eventually(landed)
+        assert await fetch(store, "a") == {"a": ((1, 2), {"x": "newest"})}
+
+
+# --------------------------------------------------------------------------------------------------------- refusals
+
+
+async def test_a_server_that_is_full_refuses_every_write_whole(server: RedisServer, store: RedisStore) -> None:
+    await announce(store, "a")
+    await write(store, (1, 1), {"x": "1"})
+    await write(store, (1, 1), {"x": "1"}, node="short", life=0.05)
+    await asyncio.sleep(0.1)  # something may be pruned: that must not make room for a part of a write
+    await server.set_maxmemory(1)
+    assert await each_reason(store) == {"full"}
+    for version, base in (((1, 2), None), ((1, 2), (1, 1)), ((1, 1), (1, 1))):
+        assert await reason(write(store, version, {"x": "2"}, base)) == "full"
+    assert await fetch(store, "a") == {"a": ((1, 1), {"x": "1"})}
+    await server.set_maxmemory(0)
+    await works(store)
+
+
+async def test_a_replica_is_read_only_and_its_connections_are_dropped(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    async with redis_server() as master:
+        await server.replica_of(master)
+        before = await server.command("CLIENT", "LIST", "TYPE", "normal")
+        assert await each_reason(store) == {"read_only"}
+        after = await server.command("CLIENT", "LIST", "TYPE", "normal")
+        assert isinstance(before, str)
+        assert isinstance(after, str)
+        assert before.count("auralink") == after.count("auralink")
+        # Only the one that waits for notes is left: it may read.
+        assert len(after.splitlines()) - 1 == 1
+        await server.promote()
+        await works(store)
+
+
+async def test_a_server_that_reads_what_it_had_is_loading() -> None:
+    slow = {"key_load_delay": 20_000, "loading_process_events_interval_bytes": 1024}  # microseconds for each key
+    async with redis_server(**slow) as server, redis_store(server.url) as store:
+        for number in range(100):
+            await write(store, (1, 1), {"x": "1" * 1000}, room=str(number))
+        async with asyncio.TaskGroup() as tasks:
+            back = tasks.create_task(server.restart(empty=False))
+            seen: set[str] = set()
+            while not back.done():
+                try:
+                    await announce(store, "a")
+                except StoreError as error:
+                    seen.add(error.reason)
+                await asyncio.sleep(0.02)
+        assert "loading" in seen
+        await store.reset()
+        await works(store)
+
+
+@pytest.mark.parametrize("user", ["", "auralink"])
+async def test_a_wrong_password_lasts_and_is_told_to_nobody(server: RedisServer, user: str) -> None:
+    await server.command("ACL", "SETUSER", "auralink", "on", ">right", "~*", "+@all")
+    await server.set_password("right")
+    address = server.url.split("@")[1]
+    for credentials in (f"{user}:hunter2@", "") if not user else (f"{user}:hunter2@",):
+        async with redis_store(f"redis://{credentials}{address}") as store:
+            for asking in (
+                write(store, (1, 1), {}),
+                announce(store, "a"),
+                post(store, ("a", "1")),
+                store.receive(A, 0),
+            ):
+                error = await failure(asking)
+                assert (error.reason, error.lasting, error.ours) == ("denied", True, False)
+                assert "hunter2" not in f"{error!r} {error} {error.__cause__!r} {error.__cause__}"
+    async with redis_store(f"redis://{user}:right@{address}") as store:
+        await works(store)
+
+
+async def test_who_may_not_run_scripts_is_denied(server: RedisServer) -> None:
+    await server.command("ACL", "SETUSER", "reader", "on", ">right", "~*", "+@read")
+    async with redis_store(server.url.replace("redis://", "redis://reader:right@")) as store:
+        assert (await failure(announce(store, "a"))).lasting
+
+
+async def test_a_server_with_too_many_clients_says_so(server: RedisServer, store: RedisStore) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"CONFIG SET maxclients 1\r\n")
+    assert await reader.readline() == b"+OK\r\n"
+    # It says so and closes before it has read what it was asked: sometimes only a reset arrives.
+    seen = {await reason(announce(store, "a")) for _ in range(20)}
+    assert "too_many_clients" in seen
+    assert seen <= {"too_many_clients", "reset"}
+    writer.write(b"CONFIG SET maxclients 100\r\n")
+    assert await reader.readline() == b"+OK\r\n"
+    writer.close()
+    await works(store)
+
+
+async def test_a_script_that_does_not_end_makes_the_server_busy(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    await server.command("CONFIG", "SET", "busy-reply-threshold", 50)
+    with pytest.raises(TimeoutError):
+        await server.command("EVAL", "while true do end", 0, within=0.2)
+    assert await each_reason(store) == {"busy"}
+    await server.command("SCRIPT", "KILL")
+    await soon_works(store)
+
+
+async def test_a_master_that_lacks_replicas_refuses_writes(server: RedisServer, store: RedisStore) -> None:
+    await server.command("CONFIG", "SET", "min-replicas-to-write", 1)
+    assert await each_reason(store) == {"no_replicas"}
+    await server.command("CONFIG", "SET", "min-replicas-to-write", 0)
+    await works(store)
+
+
+async def test_keys_of_somebody_else_are_an_error_and_are_left_alone(server: RedisServer, store: RedisStore) -> None:
+    await server.command("SET", "auralink:nodes", "somebody's")
+    assert await reason(announce(store, "a")) == "error"
+    assert await server.command("GET", "auralink:nodes") == "somebody's"
+
+
+# -------------------------------------------------------------------------------------------------- lost on the way
+
+
+async def test_connections_that_were_closed_meanwhile_are_made_anew(server: RedisServer, store: RedisStore) -> None:
+    await asyncio.gather(*(write(store, (1, 1), {"x": "1"}, room=str(room)) for room in range(16)))
+    await works(store)
+    await server.kill_clients()
+    await store.reset()
+    await asyncio.gather(*(write(store, (1, 2), {"x": "1"}, (1, 1), room=str(room)) for room in range(16)))
+    await works(store)
+
+
+async def test_a_reader_whose_connection_is_closed_says_so_and_loses_nothing(
+    server: RedisServer, store: RedisStore
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(failure(store.receive(A, 30.0)))
+        await asyncio.sleep(0.1)
+        await server.kill_clients()
+    assert waiting.result().reason == "reset"
+    await post(store, ("a", "1"))
+    assert await store.receive(A, 0) == ["1"]
+
+
+async def test_a_reader_that_waits_hears_of_the_first_note_after_everything_was_lost(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await post(store, ("a", "1"))
+    assert await store.receive(A, 0) == ["1"]
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(store.receive(A, 30.0))
+        await asyncio.sleep(0.1)
+        await server.flushall()
+        await post(store, ("a", "2"))
+    assert waiting.result() == ["2"]
+
+
+async def test_notes_that_may_not_have_left_the_inbox_come_again_and_none_is_skipped(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await post(store, ("a", "1"))
+    assert await store.receive(A, 0) == ["1"]
+    server.stop()
+    assert await reason(store.receive(A, 0)) == "timeout"  # nobody knows whether "1" is gone
+    server.cont()
+    await post(store, ("a", "2"))
+    got: list[str] = []
+    while len(got) < 1 or got[-1] != "2":
+        got += await store.receive(A, 1)
+    assert got in (["2"], ["1", "2"])
+
+
+async def test_a_server_that_forgot_the_scripts_is_told_them_again(server: RedisServer, store: RedisStore) -> None:
+    await works(store)
+    for _ in range(3):
+        await server.command("SCRIPT", "FLUSH")
+        await works(store)
+
+
+async def test_everything_that_was_lost_is_behind_and_unknown(server: RedisServer, store: RedisStore) -> None:
+    await announce(store, "a")
+    await write(store, (1, 1), {"x": "1"})
+    await server.flushall()
+    assert not (await announce(store, "a")).known
+    assert (await write(store, (1, 2), {"x": "2"}, (1, 1))).status == "behind"
+    assert (await write(store, (1, 2), {"x": "2"})).status == "applied"
+
+
+@pytest.mark.parametrize("breaks", [RedisServer.kill_clients, RedisServer.flushall])
+async def test_requests_under_way_end_one_way_or_the_other(
+    server: RedisServer, store: RedisStore, breaks: Callable[[RedisServer], Awaitable[None]]
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        requests = [tasks.create_task(_outcome(write(store, (1, 1), {"x": "1"}, room=str(room)))) for room in range(40)]
+        for _ in range(5):
+            await breaks(server)
+    assert {request.result() for request in requests} <= {"", "reset", "pool_exhausted"}
+    await soon_works(store)
+
+
+async def _outcome(asking: Awaitable[object]) -> str:
+    try:
+        await asking
+    except StoreError as error:
+        return error.reason
+    return ""

@@ -1,0 +1,137 @@
+"""Stores as tests use them: the one in memory with a clock that tests move, and the one in Redis with the world's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from state.memory_store import MemoryStore
+from state.model import NodeId, RoomName
+from state.redis_store import RedisStore
+from state.slices import Changes, Fields, Version
+from state.store import (
+    Announce,
+    Announced,
+    Fetched,
+    FetchSlices,
+    Post,
+    Reply,
+    Request,
+    WriteSlice,
+    Written,
+)
+from state.wire import NodeRecord
+
+LIFE = 60.0  # seconds: longer than any test
+ROOM = RoomName("room")
+
+
+class Store(Protocol):
+    """A place where instances meet."""
+
+    async def execute(self, request: Request) -> Reply:
+        """Carry out one request."""
+
+    async def take(self, node: str) -> list[str]:
+        """The notes that are in an inbox now."""
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class InMemory:
+    """The store in memory, where time passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+        self._now = 1000.0
+
+    async def execute(self, request: Request) -> Reply:
+        """Carry out one request."""
+        return self._store.execute(request, self._now)
+
+    async def take(self, node: str) -> list[str]:
+        """The notes that are in an inbox now."""
+        return self._store.take(NodeId(node))
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+
+class InRedis:
+    """The store in Redis, where the server's clock counts."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    async def execute(self, request: Request) -> Reply:
+        """Carry out one request."""
+        return await self._store.execute(request)
+
+    async def take(self, node: str) -> list[str]:
+        """The notes that are in an inbox now."""
+        taken: list[str] = []
+        while notes := await self._store.receive(NodeId(node), 0):
+            taken += notes
+        return taken
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def redis_store(url: str, **options: Any) -> AsyncIterator[RedisStore]:
+    """A store in Redis for as long as the block lasts."""
+    store = RedisStore(url, **options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def record(node: str, nonce: str = "nonce", **more: Any) -> NodeRecord:
+    """What an instance says of itself."""
+    return NodeRecord(NodeId(node), nonce, **more)
+
+
+async def announce(
+    store: Store | RedisStore, node: str, nonce: str = "nonce", lease: float = LIFE, leaving: bool = False
+) -> Announced:
+    """Renew or end a lease."""
+    reply = await store.execute(Announce(record(node, nonce), lease, leaving))
+    assert isinstance(reply, Announced)
+    return reply
+
+
+async def write(
+    store: Store | RedisStore,
+    version: tuple[int, int],
+    changes: Changes,
+    base: tuple[int, int] | None = None,
+    *,
+    node: str = "a",
+    room: str = ROOM,
+    life: float = LIFE,
+) -> Written:
+    """Write a slice."""
+    since = None if base is None else Version(*base)
+    request = WriteSlice(RoomName(room), NodeId(node), Version(*version), since, changes, life)
+    reply = await store.execute(request)
+    assert isinstance(reply, Written)
+    return reply
+
+
+async def fetch(store: Store | RedisStore, *nodes: str, room: str = ROOM) -> Mapping[NodeId, tuple[Version, Fields]]:
+    """Read slices."""
+    reply = await store.execute(FetchSlices(RoomName(room), tuple(map(NodeId, nodes))))
+    assert isinstance(reply, Fetched)
+    return reply.slices
+
+
+async def post(store: Store | RedisStore, *notes: tuple[str, str], most: int = 1000, life: float = LIFE) -> None:
+    """Put notes into inboxes."""
+    await store.execute(Post(tuple((NodeId(node), text) for node, text in notes), most, life))
