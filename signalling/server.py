@@ -15,7 +15,7 @@ from sfu.media_plane import MediaPlane
 
 from . import control, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Record, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, ReadLater, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
@@ -137,6 +137,10 @@ class Server:
                 connection = self._connections.get(socket)
                 if connection is not None:
                     connection.close(code, reason)
+            case ReadLater(socket, seconds):
+                connection = self._connections.get(socket)
+                if connection is not None:
+                    connection.read_later(seconds)
             case Verified(socket):
                 told = self._verified.pop(socket, None)
                 if told is not None:

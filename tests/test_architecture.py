@@ -37,6 +37,7 @@ SHELLS = {
     "sfu.handshakes",
     "sfu.media_port",
     "sfu.offer_reader",
+    "sfu.receive_queue",
     "sfu.transport",
     "sfu.udp",
 }
