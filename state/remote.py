@@ -72,7 +72,8 @@ class RemoteRoom:
         """
         self._outdated = {node for node, found in listing.items() if found.age > outdated}
         for node, found in listing.items():
-            again = node in self._stripped and node not in self._outdated and found.version == self.version(node)
+            again = node in self._stripped and node not in self._outdated and keeps_up(node)
+            again = again and found.version == self.version(node)
             if node != me and (again or found.version > self.version(node)):
                 self.behind.add(node)
         for node in [node for node in self._stripped if node not in listing and not keeps_up(node)]:
