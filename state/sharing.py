@@ -115,6 +115,10 @@ class Sharing:
         if before.accepting != self.record.accepting:
             self._lease.next = now
 
+    def try_now(self, now: float) -> None:
+        """Look at once whether the store is there: an operator let go of its circuit."""
+        self._next_announcement = now
+
     def leave(self, now: float) -> None:
         """This instance is about to end: nobody is here any more. What lasts stays."""
         self.ours.empty(now)
