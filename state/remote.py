@@ -76,8 +76,9 @@ class RemoteRoom:
             again = again and found.version == self.version(node)
             if node != me and (again or found.version > self.version(node)):
                 self.behind.add(node)
-        for node in [node for node in self._stripped if node not in listing and not keeps_up(node)]:
-            self.forget(node)  # it is over, and nothing of it is left that could come back
+        for node in [node for node, one in self.slices.items() if not one.members and node not in listing]:
+            if not keeps_up(node):
+                self.forget(node)  # it is over, and nothing of it is left that could come back
         lost = [
             node
             for node, one in self.slices.items()
