@@ -56,7 +56,7 @@ class Cluster:
         return max(sessions, key=lambda one: (one.participant.joined, one.participant.id), default=None)
 
     def clock(self, room: RoomName) -> int:
-        """The largest Lamport time at which somebody joined a room elsewhere."""
+        """The largest logical time at which somebody joined a room elsewhere."""
         return max((one.participant.joined for one in self.elsewhere(room)), default=0)
 
     def home(self, room: RoomName) -> str | None:

@@ -17,7 +17,7 @@ from state.news import News
 
 from . import control, degradation, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, Logged, ReadLater, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
@@ -203,6 +203,10 @@ class Server:
                 connection = self._connections.get(socket)
                 if connection is not None:
                     connection.close(code, reason)
+            case ReadLater(socket, seconds):
+                connection = self._connections.get(socket)
+                if connection is not None:
+                    connection.read_later(seconds)
             case Verified(socket):
                 told = self._verified.pop(socket, None)
                 if told is not None:

@@ -42,6 +42,7 @@ SHELLS = {
     "sfu.handshakes",
     "sfu.media_port",
     "sfu.offer_reader",
+    "sfu.receive_queue",
     "sfu.transport",
     "sfu.udp",
     "state.redis_clients",
