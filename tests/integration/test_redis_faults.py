@@ -16,7 +16,7 @@ from statistics import median, quantiles
 import pytest
 
 from loadtest.owner import Owner
-from tests.support.cluster import instance, on_a_fast_loop
+from tests.support.cluster import circuit, instance, on_a_fast_loop
 from tests.support.media_room import Delivery, MediaRoom, media_room
 from tests.support.people import People, Person, people
 from tests.support.redis_faults import ABSENT, FAULTS, FailingRedis, Fault, failing_redis
@@ -71,10 +71,12 @@ class Case:
             self.began = time.monotonic()
             await self.fault.begin(self.redis)
             self.told, _ = await self.witness.told("degraded", FAULTY, since=self.began)
+            assert await circuit(self.server) in ("open", "half_open")
         await asyncio.sleep(max(0.0, self.began + FAULTY - time.monotonic()))
         await self.fault.end(self.redis)
         ended = time.monotonic()
         self.recovered = (await self.witness.told("recovered", BACK_WITHIN, since=ended))[0] - ended
+        assert await circuit(self.server) == "closed"
 
 
 @dataclass(frozen=True)

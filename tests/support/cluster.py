@@ -14,8 +14,13 @@ import uvloop
 from .people import KEYS
 from .redis_server import RedisServer
 from .server import RunningServer, running_server
+from .waiting import eventually
 
 T = TypeVar("T")
+
+MEET_WITHIN = 15.0  # seconds
+CLUSTERED = 'auralink_mode{mode="clustered"}'
+CIRCUIT = 'circuit_breaker_state{{dependency="redis",service="auralink",state="{}"}}'
 
 
 def on_a_fast_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -35,10 +40,29 @@ async def instance(redis_url: str, name: str = "a", **options: object) -> AsyncI
 
 @asynccontextmanager
 async def instances(*redis_urls: str, **options: object) -> AsyncIterator[list[RunningServer]]:
-    """One instance for each URL, named a, b, c, ...; they start side by side."""
+    """One instance for each URL, named a, b, c, ...; they know each other when the block begins."""
     async with AsyncExitStack() as stack:
         blocks = [instance(url, "abcdefgh"[number], **options) for number, url in enumerate(redis_urls)]
-        yield [await stack.enter_async_context(block) for block in blocks]
+        servers = [await stack.enter_async_context(block) for block in blocks]
+        await meet(*servers)
+        yield servers
+
+
+async def meet(*servers: RunningServer, within: float = MEET_WITHIN) -> None:
+    """Wait until these, and no others, share their rooms."""
+
+    async def all_share() -> bool:
+        found = [await server.metrics() for server in servers]
+        return all(one[CLUSTERED] == 1 and one["auralink_nodes"] == len(servers) for one in found)
+
+    await eventually(all_share, within, every=0.1)
+
+
+async def circuit(server: RunningServer) -> str:
+    """The state of the circuit to Redis, as a scrape tells it."""
+    found = await server.metrics()
+    states = ("closed", "open", "half_open")
+    return next(state for state in states if found[CIRCUIT.format(state)])
 
 
 async def room_at(server: RunningServer, room: str) -> dict[str, Any] | None:

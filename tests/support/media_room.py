@@ -76,7 +76,7 @@ class MediaRoom:
         for peer in self.peers:
             for item in self._others(peer):
                 track = item.source.track
-                arrivals = peer.ledger.deliveries.get(track, bytearray())[self._first[track] : ends[track]]
+                arrivals = peer.deliveries.arrivals.get(track, bytearray())[self._first[track] : ends[track]]
                 due += ends[track] - self._first[track]
                 delivered += len(arrivals) - arrivals.count(0)
                 repeated += len(arrivals) - arrivals.count(0) - arrivals.count(1)

@@ -53,8 +53,7 @@ class Stay:
             case "participant_joined":
                 self.roster[message["participant"]["id"]] = message["participant"]
             case "participant_left":
-                assert who is not None, f"{message} is about nobody who is known"
-                del self.roster[message["participant"]]
+                self.roster.pop(message["participant"], None)
             case "track_published" if who is not None:
                 who["tracks"] = [*who["tracks"], message["track"]]
             case "track_unpublished" if who is not None:
