@@ -34,7 +34,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     grant = conference.doors.grant_of(claims)
-    inside = conference.rooms.by_identity(claims.room, claims.identity) is not None
+    inside = _is_inside(conference, claims)
     settings = conference.doors.rules(claims.room)
     _check_door(conference, claims, free=inside or grant.admin)
     id = ParticipantId(conference.new_id("p"))
@@ -45,6 +45,12 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     else:
         check_space(conference, claims)
         enter(conference, socket, claims, id, wants_all=wants_all, stays=message.stay, request=message.request)
+
+
+def _is_inside(conference: Conference, claims: Claims) -> bool:
+    """Whether the identity is in the room still, here or elsewhere: who goes to another instance is not new."""
+    here = conference.rooms.by_identity(claims.room, claims.identity)
+    return here is not None or conference.cluster.by_identity(claims.room, claims.identity) is not None
 
 
 def _redirect(conference: Conference, socket: Socket, url: str, request: str | m.UnsetType) -> None:
@@ -70,7 +76,8 @@ def enter(
         departure.replaced(conference, conference.sessions[older])
     session = _open_session(conference, socket, claims, id, grant, wants_all=wants_all)
     others = list(conference.rooms.room(claims.room).participants)
-    joined = 1 + max(conference.cluster.clock(claims.room), max((other.joined for other in others), default=0))
+    latest = max((conference.cluster.clock(claims.room), *(other.joined for other in others)))
+    joined = max(latest + 1, int(conference.at.wall * 1000))
     member = Participant(session.id, claims.identity, claims.name, joined=joined)
     conference.rooms.enter(claims.room, member)
     conference.doors.opened(claims.room, conference.new_id("r"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signalling import messages as m
-from signalling import migration
+from signalling import migration, moderation
 from signalling.commands import CloseCode
 from tests.signalling.test_elsewhere import ROOM, stays, told
 from tests.support.neighbours import Neighbours
@@ -64,3 +64,22 @@ def test_an_instance_that_ends_sends_its_people_to_the_homes_of_their_rooms() ->
     assert late.hears(m.Redirect).url == asked.url
     # And nobody is sent to it any more.
     assert neighbours["b"].conference.cluster.home(ROOM) != "ws://a/ws"
+
+
+def test_a_lock_does_not_keep_those_out_who_come_from_the_other_instance() -> None:
+    neighbours = Neighbours("a", "b")
+    for name in ("ada", "amy"):
+        stays(neighbours["a"], name)
+    bob = stays(neighbours["b"], "bob")
+    neighbours.passes(1.0)
+    neighbours["a"].moderates(lambda conference: moderation.lock(conference, ROOM, "admin"))
+    neighbours.passes(1.0)
+    # Bob is in the room, though elsewhere; so he may go to where the others are.
+    there = neighbours["a"].connects()
+    there.says(m.Join(token=neighbours["a"].token("bob")))
+    there.hears(m.Welcome)
+    bob.says(m.Leave(reason="migrated"))
+    # Who was not in it stays out.
+    stranger = neighbours["a"].connects()
+    stranger.says(m.Join(token=neighbours["a"].token("stranger")))
+    assert stranger.hears(m.Error).code == "room_locked"

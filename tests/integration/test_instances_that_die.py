@@ -1,0 +1,106 @@
+"""What becomes of the people of an instance that dies, or that stands still, in the eyes of all others.
+
+An instance that was killed takes its people along, and that is seen within 20 seconds. One that stood still comes back
+to a cluster that buried it: its people are in the room again, once each, and they see the room as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from tests.support.cluster import instances, meet, on_a_fast_loop, room_at, stored_rooms
+from tests.support.people import people
+from tests.support.redis_server import redis_server
+
+GONE_WITHIN = 20.0
+BACK_WITHIN = 10.0
+PINGS = 2.0  # seconds between two pings of the WebSocket
+
+
+async def killed() -> str:
+    """An instance gets no chance to say goodbye."""
+    async with (
+        redis_server() as redis,
+        instances(redis.url, redis.url) as (a, b),
+        people() as left,
+        people() as lost,
+    ):
+        ada, abe = [await left.come(a.websocket_url, name) for name in ("ada", "abe")]
+        bob, ben = [await lost.come(b.websocket_url, name) for name in ("bob", "ben")]
+        cleo = await lost.come(b.websocket_url, "cleo", "side room")
+        for one in (ada, abe, bob, ben):
+            await one.sees("ada", "abe", "bob", "ben")
+        assert cleo.stay.people == ["cleo"]
+        began = time.monotonic()
+        os.kill(b.pid, signal.SIGKILL)
+        for one in (ada, abe):
+            await one.sees("ada", "abe", within=GONE_WITHIN)
+        gone = time.monotonic() - began
+        # They left once each, nothing else was said, and there is a place for them where the others are.
+        assert (ada.stay.counts(began), ada.stay.counts(began)) == ({"participant_left": 2}, {"participant_left": 2})
+        back = await left.come(a.websocket_url, "bob", stay=False)
+        await ada.sees("ada", "abe", "bob")
+        await back.sees("ada", "abe", "bob")
+        await meet(a)
+        return f"killed: its people left after {gone:.1f} s"
+
+
+async def stopped(seconds: float) -> str:
+    """An instance stands still for longer than its lease, and goes on."""
+    async with (
+        redis_server() as redis,
+        instances(redis.url, redis.url, ping_interval=PINGS) as (a, b),
+        people() as crowd,
+    ):
+        ada, abe, amy = [await crowd.come(a.websocket_url, name) for name in ("ada", "abe", "amy")]
+        bob = await crowd.come(b.websocket_url, "bob", admin=True)
+        for one in crowd.all:
+            await one.sees("ada", "abe", "amy", "bob")
+        os.kill(b.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            for one in (ada, abe, amy):
+                await one.sees("ada", "abe", "amy", within=GONE_WITHIN)
+            gone = time.monotonic() - began
+            # Meanwhile one of them goes, another comes, and the door is locked.
+            await amy.leave()
+            art = await crowd.come(a.websocket_url, "art", admin=True)
+            await art.ask("set_metadata", metadata={"title": "while you slept"})
+            await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+        finally:
+            os.kill(b.pid, signal.SIGCONT)
+        woke = time.monotonic()
+        for one in (ada, abe, art, bob):
+            await one.sees("ada", "abe", "art", "bob", within=BACK_WITHIN)
+        await bob.until(lambda: bob.stay.rules["metadata"] == {"title": "while you slept"}, 5.0)
+        back = time.monotonic() - woke
+        await meet(a, b)
+        # No ghosts: neither in what the instances say, nor in Redis, once all are where they want to be.
+        at_a, at_b = await room_at(a, "lab"), await room_at(b, "lab")
+        found = sorted(one["identity"] for room in (at_a, at_b) if room for one in room["participants"])
+        assert found == ["abe", "ada", "art", "bob"]
+        slices = (await stored_rooms(redis))["lab"]
+        assert sorted(name for people in slices.values() for name in people) == found
+        told = ada.stay.counts(since=woke)
+        assert told["participant_joined"] <= 2, told
+        return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, were back {back:.1f} s after it went on"
+
+
+async def both(seconds: float) -> list[str]:
+    async with asyncio.TaskGroup() as tasks:
+        playing = [tasks.create_task(killed()), tasks.create_task(stopped(seconds))]
+    return [one.result() for one in playing]
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    "seconds",
+    [pytest.param(25.0, id="for 25 s"), pytest.param(60.0, id="for 60 s", marks=pytest.mark.long)],
+)
+def test_an_instance_that_dies_or_stands_still_leaves_no_ghosts(seconds: float) -> None:
+    print("", *on_a_fast_loop(both(seconds)), sep="\n")
