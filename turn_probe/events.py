@@ -41,7 +41,14 @@ class FindEcho:
     mapped: Address | None
 
 
-Action = Resolve | Connect | Send | FindEcho
+@dataclass(frozen=True, slots=True)
+class Mirroring:
+    """From now on checks that arrive at `relayed` are answered."""
+
+    relayed: Address
+
+
+Action = Resolve | Connect | Send | FindEcho | Mirroring
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,12 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class EchoFound:
-    """Who answers checks, at any of these addresses. An empty password: whatever comes back is an answer."""
+    """Who answers checks that are signed with `password`, at any of these addresses; unless `signed`, whatever comes
+    back is an answer, be it the check itself."""
 
     peers: Sequence[Address]
-    password: str = ""
+    password: str
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

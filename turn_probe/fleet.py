@@ -78,11 +78,20 @@ class Fleet:
             ranking = self._turn if report.server.relays else self._stun
             times = {s: known.round_trip for s, known in self.standings.items() if known.round_trip is not None}
             ranking.measured(report.server, times)
-        return self._look_again(now, network=network)
+        if report.server.relays and standing.failing_since is not None:
+            self._ask_the_others(now, all_of_them=standing.failing_since == now)
+        return self._look_again(network=network)
 
-    def _look_again(self, now: float, *, network: bool) -> bool:
-        all_fallen = bool(self._turn.order) and not any(self.standings[s].usable for s in self._turn.order)
-        self.cut_off = all_fallen and not self.offered.lacks_turn and not self._others_are_reached(now, network=network)
+    def _ask_the_others(self, now: float, *, all_of_them: bool) -> None:
+        """Is it the server, or is it we? Whoever else can tell is probed before it falls."""
+        for server in self.standings if all_of_them else self._neutral:
+            if self.standings[server].due < float("inf"):  # not being probed just now
+                self.standings[server].hurry(now)
+
+    def _look_again(self, *, network: bool) -> bool:
+        turn = [self.standings[server] for server in self._turn.order]
+        all_fail = bool(turn) and all(one.failing_since is not None for one in turn)
+        self.cut_off = all_fail and not self.offered.lacks_turn and not self._others_are_reached(network=network)
         if self.cut_off:
             return False
         fresh = self._list()
@@ -96,18 +105,13 @@ class Fleet:
         self.changes += 1
         return True
 
-    def _others_are_reached(self, now: float, *, network: bool) -> bool:
+    def _others_are_reached(self, *, network: bool) -> bool:
         """Whether something neutral answered after the last TURN server began to fail."""
         if not network:
             return False
         began = max(self.standings[server].failing_since or 0.0 for server in self._turn.order)
         neutral = [self.standings[server] for server in self._neutral]
-        if not neutral or any(one.succeeded_at is not None and one.succeeded_at >= began for one in neutral):
-            return True
-        for one in neutral:
-            if one.due < float("inf"):  # not being probed just now
-                one.hurry(now)
-        return False
+        return not neutral or any(one.succeeded_at is not None and one.succeeded_at >= began for one in neutral)
 
     def _list(self) -> Offered:
         turn = [self.standings[server] for server in self._turn.order if self.standings[server].usable]

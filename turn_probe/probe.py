@@ -8,7 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import turn
-from .events import Action, Connect, Connected, EchoFound, FindEcho, Received, Resolve, Resolved, Send, TimeUp
+from .events import (
+    Action,
+    Connect,
+    Connected,
+    EchoFound,
+    FindEcho,
+    Mirroring,
+    Received,
+    Resolve,
+    Resolved,
+    Send,
+    TimeUp,
+)
 from .exchange import Conversation, Failed, Talk, Timing, parsed
 from .report import Report, Verdict
 from .turn import Address, Key
@@ -44,7 +56,6 @@ class Probe(Conversation[Report]):
         mirror: bool = False,
     ) -> None:
         super().__init__(timing, random, streams=server.transport is not Transport.UDP)
-        self.bound = False  # the relay lets the peer in
         self._server, self._logins = server, logins
         self._ipv6, self._mirror = ipv6, mirror
         self._address: Address | None = None
@@ -130,7 +141,7 @@ class Probe(Conversation[Report]):
         with self._step("bind"):
             channels = yield from self._bind_channels()
         with self._step("echo"):
-            yield from self._mirror_checks() if self._mirror else self._echo(*channels)
+            yield from self._mirror_checks(*channels) if self._mirror else self._echo(*channels)
 
     def _log_in(self, challenge: turn.Reply) -> Talk[None]:
         realm, nonce = challenge.realm, challenge.nonce
@@ -152,7 +163,7 @@ class Probe(Conversation[Report]):
             raise Failed(Verdict.DOWN, "it allocates a relay without an address")
         self._relayed, self._mapped = reply.relayed, reply.mapped
 
-    def _bind_channels(self) -> Talk[tuple[list[int], str]]:
+    def _bind_channels(self) -> Talk[tuple[list[int], EchoFound]]:
         if self._relayed is None:
             raise Failed(Verdict.DOWN, "there is no relay")
         self._actions.append(FindEcho(self._relayed, self._mapped))
@@ -173,10 +184,9 @@ class Probe(Conversation[Report]):
                 refusal = refusal or _refusal(reply)
         if refusal and not bound:
             raise refusal
-        self.bound = True
-        return bound, echo.password
+        return bound, echo
 
-    def _echo(self, channels: Sequence[int], password: str) -> Talk[None]:
+    def _echo(self, channels: Sequence[int], echo: EchoFound) -> Talk[None]:
         """Send checks to all peers and believe the one that answers best, as ICE does."""
         sent: dict[bytes, tuple[int, float]] = {}
         times: dict[int, list[float]] = {channel: [] for channel in channels}
@@ -185,12 +195,12 @@ class Probe(Conversation[Report]):
             for channel in channels:
                 id = self._random(12)
                 sent[id] = channel, self._now
-                check = turn.binding(id, f"{PROBE_UFRAG}:{PROBE_UFRAG}", password or PROBE_UFRAG)
+                check = turn.binding(id, f"{PROBE_UFRAG}:{PROBE_UFRAG}", echo.password)
                 self._actions.append(Send(turn.channel_data(channel, check)))
             until = self._now + (self._timing.pace if number < wanted - 1 else self._timing.echo)
             while self._now < min(until, self._ends_at) and max(map(len, times.values())) < wanted:
                 event = yield from self._next(until)
-                if isinstance(event, Received) and (id := _answered(event.data, password)) in sent:
+                if isinstance(event, Received) and (id := _answered(event.data, echo)) in sent:
                     channel, at = sent.pop(id)
                     times[channel].append(max(0.0, self._now - at))
         best = max(times.values(), key=lambda found: (len(found), -sum(found)))
@@ -200,14 +210,16 @@ class Probe(Conversation[Report]):
             lost = "nothing" if not best else f"only {len(best)} of {wanted}"
             raise Failed(Verdict.RELAY_SILENT, f"{lost} came back through the relay")
 
-    def _mirror_checks(self) -> Talk[None]:
+    def _mirror_checks(self, channels: Sequence[int], echo: EchoFound) -> Talk[None]:
+        if self._relayed is not None:
+            self._actions.append(Mirroring(self._relayed))
         while self._now < self._ends_at:
             event = yield from self._next(math.inf)
             if isinstance(event, TimeUp):
                 return
             if isinstance(event, Received) and isinstance(data := parsed(event.data), turn.ChannelData):
-                answer = turn.answer_binding(data.payload, ("192.0.2.1", 9), PROBE_UFRAG)
-                if answer is not None:
+                answer = turn.answer_binding(data.payload, echo.peers[0], echo.password)
+                if answer is not None and data.channel in channels:
                     self._actions.append(Send(turn.channel_data(data.channel, answer)))
 
     def _release(self) -> Talk[None]:
@@ -225,15 +237,15 @@ class Probe(Conversation[Report]):
         return Send(turn.release(self._random(12), self._key))
 
 
-def _answered(data: bytes, password: str) -> bytes:
+def _answered(data: bytes, echo: EchoFound) -> bytes:
     """Which check is answered by what came through the relay; empty if none."""
     found = parsed(data)
     if not isinstance(found, turn.ChannelData):
         return b""
-    if not password and (id := turn.transaction_of(found.payload)) is not None:
+    if not echo.signed and (id := turn.transaction_of(found.payload)) is not None:
         return id
     reply = parsed(found.payload)
-    if isinstance(reply, turn.Reply) and (not password or reply.is_signed_with(password)):
+    if isinstance(reply, turn.Reply) and (not echo.signed or reply.is_signed_with(echo.password)):
         return reply.transaction
     return b""
 

@@ -8,7 +8,20 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from .events import Action, Broken, Connect, Connected, EchoFound, Event, FindEcho, Resolve, Resolved, Send, TimeUp
+from .events import (
+    Action,
+    Broken,
+    Connect,
+    Connected,
+    EchoFound,
+    Event,
+    FindEcho,
+    Mirroring,
+    Resolve,
+    Resolved,
+    Send,
+    TimeUp,
+)
 from .probe import Probe
 from .report import Report
 from .resolver import Resolver
@@ -25,14 +38,27 @@ class Prober:
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext, find_echo: FindsEcho) -> None:
         self._resolver, self._tls, self._find_echo = resolver, tls, find_echo
 
-    async def run(self, probe: Probe) -> Report:
-        """Carry `probe` out. When cancelled it gives a relay back, as far as that can be done at once."""
-        return await _Run(probe, self._resolver, self._tls, self._find_echo).run()
+    async def run(
+        self,
+        probe: Probe,
+        find_echo: FindsEcho | None = None,
+        mirroring: Callable[[Address], None] = lambda relayed: None,
+    ) -> Report:
+        """Carry `probe` out; `mirroring` hears at which relay it answers. When cancelled it gives a relay back, as far
+        as that can be done at once."""
+        return await _Run(probe, self._resolver, self._tls, find_echo or self._find_echo, mirroring).run()
 
 
 class _Run:
-    def __init__(self, probe: Probe, resolver: Resolver, tls: ssl.SSLContext, find_echo: FindsEcho) -> None:
-        self._probe, self._resolver, self._find_echo = probe, resolver, find_echo
+    def __init__(
+        self,
+        probe: Probe,
+        resolver: Resolver,
+        tls: ssl.SSLContext,
+        find_echo: FindsEcho,
+        mirroring: Callable[[Address], None],
+    ) -> None:
+        self._probe, self._resolver, self._find_echo, self._mirroring = probe, resolver, find_echo, mirroring
         self._wire = Wire(tls, self._tell)
         self._slow: deque[Resolve | Connect | FindEcho] = deque()  # what is to be waited for
         self._news = asyncio.Event()
@@ -64,7 +90,9 @@ class _Run:
     def _perform(self, actions: list[Action]) -> None:
         broken: Broken | None = None
         for action in actions:
-            if not isinstance(action, Send):
+            if isinstance(action, Mirroring):
+                self._mirroring(action.relayed)
+            elif not isinstance(action, Send):
                 self._slow.append(action)
             elif broken is None:
                 try:

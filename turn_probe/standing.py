@@ -28,7 +28,7 @@ class Pace:
     fall: int = 3  # failures in a row
     rise: int = 2  # successes in a row
     hold: float = 20.0  # a fallen server stays so at least; twice as long each time it falls again soon
-    most_hold: float = 320.0
+    most_hold: float = 600.0
     calm: float = 300.0  # a server that fell longer ago is trusted as before
 
 
@@ -87,8 +87,8 @@ class Standing:
             self.due = max(now + pace.again, min(self.due, self.since + self._hold))
 
     def hurry(self, now: float) -> None:
-        """Probe it as soon as possible."""
-        self.due = min(self.due, now)
+        """Probe it as soon as possible, unless it failed just now."""
+        self.due = min(self.due, now if self._failures == 0 else now + self._pace.again)
 
     def _fall(self, now: float, verdict: Verdict) -> None:
         pace = self._pace
