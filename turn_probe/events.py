@@ -80,10 +80,11 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class EchoFound:
-    """Who answers checks that are signed with `password`, at any of these addresses; unless `signed`, whatever comes
+    """Who answers checks for `ufrag` signed with `password`, at any of these addresses; unless `signed`, whatever comes
     back is an answer, be it the check itself."""
 
     peers: Sequence[Address]
+    ufrag: str
     password: str
     signed: bool = True
 

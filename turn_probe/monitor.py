@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from . import credentials
+from .credentials import EchoLogin
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .fleet import Fleet, Offered
@@ -35,8 +36,8 @@ ALARMING = (Verdict.OPEN_RELAY, Verdict.CREDENTIAL_ERROR, Verdict.CERTIFICATE_EX
 class Monitor:
     """Run `run` for as long as servers are to be watched.
 
-    `changed` hears of each new list, `probed` of each report. `echo` are the addresses where checks are answered that
-    are signed with `echo_password`: those of the media port. Times are in seconds.
+    `changed` hears of each new list, `probed` of each report. `echo` are the addresses where checks with
+    `echo_login` are answered: those of the media port. Times are in seconds.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Monitor:
         servers: Sequence[Server],
         secrets: Sequence[str],
         echo: Sequence[Address],
-        echo_password: str,
+        echo_login: EchoLogin,
         *,
         changed: Callable[[Offered], None] = lambda offered: None,
         probed: Callable[[Report], None] = lambda report: None,
@@ -55,7 +56,7 @@ class Monitor:
         self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
         self.changed, self.probed = changed, probed
         self._secrets, self._timing = secrets, timing
-        self._echo = EchoFound(echo, echo_password)
+        self._echo = EchoFound(echo, echo_login.ufrag, echo_login.password)
         self._tls = tls or ssl.create_default_context()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._news = asyncio.Event()

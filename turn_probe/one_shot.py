@@ -48,14 +48,14 @@ class OneShot:
 
             async def find_echo(relayed: Address, mapped: Address | None, local: Address | None) -> EchoFound | Broken:
                 if self.echo is not None:
-                    password = credentials.echo_password(self.shared_secrets[0]) if self.shared_secrets else "probe"
+                    login = credentials.echo_login(self.shared_secrets[0] if self.shared_secrets else "nobody's")
                     # Who else but the media port answers need not know how to sign.
                     found = await resolver.look_up(*self.echo, self.timing.resolve)
-                    return EchoFound(found, password, signed=False)
+                    return EchoFound(found, login.ufrag, login.password, signed=False)
                 password = secrets.token_hex(16)
                 if local is not None and mapped is not None and mapped[0] == local[0]:
                     try:
-                        return EchoFound([stack.enter_context(EchoSocket(local[0], password)).address], password)
+                        return EchoFound([stack.enter_context(EchoSocket(local[0], password)).address], "own", password)
                     except OSError as error:
                         return fault_of(error)
                 return await self._mirrored(stack, prober, server, relayed, password)
@@ -77,7 +77,7 @@ class OneShot:
         answers = asyncio.get_running_loop().create_future()
 
         async def find_first(own: Address, mapped: Address | None, local: Address | None) -> EchoFound:
-            return EchoFound([relayed], password)
+            return EchoFound([relayed], "relay", password)
 
         def mirroring(address: Address) -> None:
             if not answers.done():
@@ -96,4 +96,4 @@ class OneShot:
             return Broken(
                 found.verdict if found.verdict is not Verdict.UP else Verdict.DOWN, f"for the echo: {found.reason}"
             )
-        return EchoFound([found], password)
+        return EchoFound([found], "relay", password)

@@ -26,12 +26,13 @@ from .report import Report, Verdict
 from .turn import Address, Key
 from .urls import Server, Transport
 
-PROBE_UFRAG = "probe"
 MAX_PEERS = 4
 MAX_ADDRESSES = 3
 FULL = (486, 508)  # RFC 8656: allocation quota reached, insufficient capacity
 WRONG_LOGIN = (401, 441)
 FORBIDDEN = 403
+MISMATCH = 437
+MORE_ATTEMPTS = 2  # RFC 8656 section 7.4: from other ports, and not without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Probe(Conversation[Report]):
 
     def _relay(self) -> Talk[None]:
         with self._step("challenge"):
-            reply = yield from self._ask(lambda id: turn.allocate(id, None, ipv6=self._ipv6), None)
+            reply = yield from self._ask_for_relay()
             if not reply.code:
                 self._open = True
                 self._allocated(reply)
@@ -148,7 +149,7 @@ class Probe(Conversation[Report]):
         refused = "there are no credentials for it"
         for number, login in enumerate(self._logins):
             self._key = Key(login.username, login.password, realm, nonce)
-            reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+            reply = yield from self._ask_for_relay()
             if not reply.code:
                 self._login = number
                 self._allocated(reply)
@@ -157,6 +158,17 @@ class Probe(Conversation[Report]):
                 raise _refusal(reply)
             refused, nonce = f"it refuses our credentials ({reply.code})", reply.nonce or nonce
         raise Failed(Verdict.CREDENTIAL_ERROR, refused)
+
+    def _ask_for_relay(self) -> Talk[turn.Reply]:
+        reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+        for _ in range(MORE_ATTEMPTS):
+            if reply.code != MISMATCH or self._address is None:
+                break
+            # The kernel gave us the port of an earlier probe, which the server has not forgotten yet.
+            self._actions.append(Connect(self._address, self._server))
+            yield from self._wait_for(Connected, self._timing.connect, "no connection")
+            reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+        return reply
 
     def _allocated(self, reply: turn.Reply) -> None:
         if reply.relayed is None:
@@ -195,7 +207,7 @@ class Probe(Conversation[Report]):
             for channel in channels:
                 id = self._random(12)
                 sent[id] = channel, self._now
-                check = turn.binding(id, f"{PROBE_UFRAG}:{PROBE_UFRAG}", echo.password)
+                check = turn.binding(id, f"{echo.ufrag}:probe", echo.password)
                 self._actions.append(Send(turn.channel_data(channel, check)))
             until = self._now + (self._timing.pace if number < wanted - 1 else self._timing.echo)
             while self._now < min(until, self._ends_at) and max(map(len, times.values())) < wanted:

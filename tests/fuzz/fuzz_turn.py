@@ -26,7 +26,7 @@ class Hostile(Pretended):
 
 def run(data: bytes) -> None:
     server, said = SERVERS[data[0] % len(SERVERS) if data else 0], harness.unpacked(data[1:])
-    drive = Drive(probe_of(server), Hostile(said), echo=EchoFound([PEER], ECHO_PASSWORD))
+    drive = Drive(probe_of(server), Hostile(said), echo=EchoFound([PEER], "echo", ECHO_PASSWORD))
     report = drive.run()
     assert isinstance(report.verdict, Verdict)
     assert (report.verdict is Verdict.UP) is not bool(report.reason)

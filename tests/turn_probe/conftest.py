@@ -31,7 +31,7 @@ async def probe() -> AsyncIterator[ProbeOf]:
         with EchoSocket("127.0.0.1", "echo") as echo:
 
             async def find_echo(relayed: Address, mapped: Address | None, local: Address | None) -> EchoFound:
-                return EchoFound([echo.address], "echo")
+                return EchoFound([echo.address], "echo", "echo")
 
             async def run(
                 url: str,

@@ -136,7 +136,7 @@ class Drive:
         self.now = 100.0
         self.probe = probe
         self._server = server
-        self._echo = echo or EchoFound([PEER], ECHO_PASSWORD)
+        self._echo = echo or EchoFound([PEER], "echo", ECHO_PASSWORD)
         self._coming: list[tuple[float, int, Event]] = []
         self._numbers = itertools.count()
         self.connects: Callable[[Connect], Event] = lambda connect: Connected()

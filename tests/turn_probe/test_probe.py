@@ -72,6 +72,21 @@ def test_a_stale_nonce_is_replaced() -> None:
     assert pretended.allocations == 0
 
 
+@pytest.mark.parametrize("method", [0, stun.Method.ALLOCATE])
+def test_a_port_that_the_server_still_knows_from_before_is_exchanged_for_another(method: int) -> None:
+    connects = []
+
+    def connect(wish: Connect) -> Event:
+        connects.append(wish)
+        if len(connects) == 2:
+            pretended.refusals.clear()
+        return Connected()
+
+    pretended = Pretended(refusals={method: 437})
+    assert probed(pretended, connects=connect).verdict is Verdict.UP
+    assert len(connects) == 2
+
+
 def test_a_relay_through_which_nothing_comes_is_silent_and_given_back() -> None:
     pretended = Pretended(relays=lambda number: False)
     report = probed(pretended)
@@ -94,18 +109,18 @@ def test_a_server_that_does_not_relay_to_us_is_forbidden() -> None:
 
 
 def test_one_of_our_addresses_that_it_relays_to_is_enough() -> None:
-    echo = EchoFound([("10.0.0.9", 7882), PEER, PEER6], ECHO_PASSWORD)
+    echo = EchoFound([("10.0.0.9", 7882), PEER, PEER6], "echo", ECHO_PASSWORD)
     pretended = Pretended(forbidden=["10.0.0.9"])
     assert probed(pretended, echo=echo).verdict is Verdict.UP
     assert PEER6 not in pretended.channels.values()
 
 
 def test_without_an_address_of_the_relay_s_family_nothing_is_said_of_the_server() -> None:
-    assert probed(Pretended(), echo=EchoFound([PEER6], "")).verdict is Verdict.OWN_NETWORK_BROKEN
+    assert probed(Pretended(), echo=EchoFound([PEER6], "echo", "")).verdict is Verdict.OWN_NETWORK_BROKEN
 
 
 def test_who_answers_with_another_password_does_not_answer() -> None:
-    assert probed(Pretended(), echo=EchoFound([PEER], "another")).verdict is Verdict.RELAY_SILENT
+    assert probed(Pretended(), echo=EchoFound([PEER], "echo", "another")).verdict is Verdict.RELAY_SILENT
 
 
 @pytest.mark.parametrize("server", [UDP, TCP, STUN])

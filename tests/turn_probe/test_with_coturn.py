@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
 from pathlib import Path
@@ -123,14 +124,15 @@ async def test_one_that_allocates_and_does_not_relay_is_silent() -> None:
             inside = network.command(
                 *(".venv/bin/auralink", "probe", "--json", f"--secret={SECRET}", server.url()),
             )
-            assert '"state": "up"' in _output(inside)
+            assert '"state": "up"' in await _output(inside)
             first, last = server.relay_ports
             rule = f"iptables -A INPUT -p udp --dport {first}:{last} -j DROP"
-            subprocess.run(network.command(*rule.split()), check=True)
-            told = _output(inside)
+            await asyncio.to_thread(subprocess.run, network.command(*rule.split()), check=True)
+            told = await _output(inside)
             assert '"state": "relay_silent"' in told
             assert '"failed_step": "echo"' in told
 
 
-def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
+async def _output(command: list[str]) -> str:
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=30)
+    return str(done.stdout)
