@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from turn_probe import urls
+
 from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
 
 T = TypeVar("T")
@@ -141,9 +143,12 @@ def _network(text: str) -> str:
 
 def _ice_url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not re.fullmatch(rf"(?:{'|'.join(schemes)}):[^\s/@?]+(\?transport=(udp|tcp))?", text):
+        if text.partition(":")[0] not in schemes:
             raise ConfigError(f"{text!r} is not a URL like {schemes[0]}:example.org:3478")
-        return text
+        try:
+            return urls.parse(text).url
+        except urls.UrlError as error:
+            raise ConfigError(str(error)) from None
 
     return parse
 
@@ -275,6 +280,12 @@ class Settings:
     turn_secret: tuple[str, ...] = _option((), _list(_text), "secrets shared with them, newest first", "SECRET,…")
     turn_lifetime: float = _option(
         21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
+    )
+    turn_probe_interval: float = _option(
+        24.0,
+        _number(0.0, 3600.0, "a time in seconds"),
+        "seconds between probes of each STUN and TURN server; 0: believe the configuration",
+        "SECONDS",
     )
     max_publish_kbps: int = _option(
         20_000, _integer(100, 1_000_000, "a bitrate in kbit/s"), "most that one participant may send", "KBPS"

@@ -27,6 +27,7 @@ SHELLS = {
     "signalling.loop_lag",
     "signalling.media_work",
     "signalling.metrics",
+    "signalling.metrics_relays",
     "signalling.metrics_shared",
     "signalling.operators",
     "signalling.readiness",

@@ -38,7 +38,7 @@ def test_what_is_not_signed_as_it_should_be_is_not(datagram: bytes) -> None:
 
 def test_what_cannot_be_read_is_refused() -> None:
     with pytest.raises(stun.StunError):
-        answers().answer(b"\0\1\0\4" + check()[4:20] + b"\0\6\0\xff", SOURCE, 0.0)
+        answers().answer(b"\0\1\0\4" + check()[4:20] + b"\0\x24\0\0", SOURCE, 0.0)  # a priority without a value
 
 
 def test_more_than_probes_may_cost_is_not_even_verified() -> None:
