@@ -25,7 +25,8 @@ RELAY_PORTS = 1500  # one is free again only a second after it was given back
 class TurnServer:
     """One server on 127.0.0.1, or at the address of `network`, over UDP, TCP and, with `pem`, TLS.
 
-    It keeps its ports for life, over all restarts. `options` are added to its command line at each start.
+    It keeps its ports for life, over all restarts. `options` are added to its command line at each start. With an
+    empty `secret` it uses none.
     """
 
     def __init__(
@@ -80,10 +81,9 @@ class TurnServer:
             *(f"--listening-port={self.port}", f"--tls-listening-port={self.tls_port}"),
             *(f"--min-port={self.relay_ports[0]}", f"--max-port={self.relay_ports[1]}"),
             *(f"--userdb={self._folder}/db", f"--pidfile={self._folder}/pid", "--relay-threads=1"),
-            *(["--no-auth"] if "--no-auth" in self.options else ["--use-auth-secret"]),
-            *([] if "--no-auth" in self.options else [f"--static-auth-secret={self.secret}"]),
+            *(["--use-auth-secret", f"--static-auth-secret={self.secret}"] if self.secret else []),
             *tls,
-            *(option for option in self.options if option != "--no-auth"),
+            *self.options,
         )
         self._program = Program(command, self._folder)
         await self._program.start()

@@ -100,7 +100,7 @@ async def test_a_used_up_quota_is_overload(probe: ProbeOf) -> None:
 
 
 async def test_one_that_asks_for_no_credentials_is_an_open_relay(probe: ProbeOf) -> None:
-    async with TurnServer("--no-auth") as server:
+    async with TurnServer("--no-auth", secret="") as server:
         assert (await probe(server.url())).verdict is Verdict.OPEN_RELAY
 
 
