@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from websockets.asyncio.client import ClientConnection
 
+from tests.support.network import Network
 from tests.support.server import RunningServer, running_server
 from tests.support.turn_server import SECRET, TurnServer, two_turn_servers
 from tests.support.waiting import eventually
@@ -138,3 +141,26 @@ async def test_a_server_with_the_old_secret_gets_credentials_made_with_it() -> N
             entries = (await ada.hears("welcome"))["ice_servers"]
             assert [len(entry["urls"]) for entry in entries] == [1, 1]
             assert entries[0]["credential"] != entries[1]["credential"]
+
+
+@pytest.mark.parametrize("interval", [1, pytest.param(24, marks=[pytest.mark.long, pytest.mark.timeout(180)])])
+async def test_one_that_allocates_and_does_not_relay_is_found_within_45_seconds(
+    interval: int, network: Network
+) -> None:
+    assert network.namespace, "this needs root, for iptables in a network namespace"
+    async with (
+        TurnServer(network=network) as turn,
+        running_server(
+            network=network, turn=turn.url(), turn_secret=SECRET, turn_probe_interval=interval, media_ip=network.address
+        ) as server,
+    ):
+        await is_known(server, turn, "up")
+        async with joined(server, "ada") as ada:
+            assert turn_urls(await ada.hears("welcome")) == [turn.url()]
+            first, last = turn.relay_ports
+            rule = f"iptables -A INPUT -p udp --dport {first}:{last} -j DROP"
+            await asyncio.to_thread(subprocess.run, network.command(*rule.split()), check=True)
+            broke = time.monotonic()
+            assert turn_urls(await ada.hears("ice_servers", within=60.0)) == []
+            assert time.monotonic() - broke < 45.0
+            assert "came back through the relay" in (await ada.hears("degraded"))["degradation"]["reason"]
