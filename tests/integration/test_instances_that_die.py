@@ -88,7 +88,7 @@ async def stopped(seconds: float) -> str:
         assert sorted(name for people in slices.values() for name in people) == found
         told = ada.stay.counts(since=woke)
         assert told["participant_joined"] <= 2, told
-        return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, and were back {back:.1f} s after it went on"
+        return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, were back {back:.1f} s after it went on"
 
 
 async def both(seconds: float) -> list[str]:
