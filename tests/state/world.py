@@ -87,7 +87,10 @@ class Instance:
         """Somebody comes in."""
         id = ParticipantId(f"p{next(self.world.ids)}")
         member = Participant(id, Identity(identity), identity, {}, self.sharing.view.clock(room) + 1)
-        self.rooms.setdefault(room, {})[id] = member
+        if room not in self.rooms:  # whoever comes is shown all that is known
+            self.rooms[room] = {}
+            self.shown[room] = self.elsewhere(room)
+        self.rooms[room][id] = member
         self.sharing.change(room, {id: member}, self.world.now)
         return member
 
