@@ -36,7 +36,7 @@ class Link:
     up: bool = True
     hangs: bool = False  # requests arrive, and their answers do not
     loss: float = 0.0
-    repeat: float = 0.0  # requests that arrive once more, later
+    repeat: float = 0.0  # requests that arrive once more, a little earlier or much later
     notes_lost: float = 0.0  # batches of notes that are trimmed before they are read
     notes_repeated: float = 0.0  # that are read once more, later
     delay: tuple[float, float] = (0.001, 0.01)
@@ -293,7 +293,7 @@ class World:
 
         self.after(there, arrive)
         if chance() < link.repeat and not isinstance(call.request, FetchSlices | Announce):
-            self.after(uniform(0.5, 20.0), lambda: self._land(call.request))
+            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(call.request))
         if lost_on_its_way_back:
             self.after(deadline, fail("timeout"))
 
