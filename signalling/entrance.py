@@ -48,7 +48,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
 
 
 def _is_inside(conference: Conference, claims: Claims) -> bool:
-    """Whether the identity is in the room still, here or elsewhere: who goes from one instance to another is not new."""
+    """Whether the identity is in the room still, here or elsewhere: who moves is not new."""
     here = conference.rooms.by_identity(claims.room, claims.identity)
     return here is not None or conference.cluster.by_identity(claims.room, claims.identity) is not None
 

@@ -101,13 +101,14 @@ class Stay:
 class Person:
     """Somebody in a room. `stay` is the present session; those before are in `stays`, in their order."""
 
-    def __init__(self, room: str, identity: str, owner: Owner, admin: bool) -> None:
+    def __init__(self, room: str, identity: str, owner: Owner, admin: bool, follows: bool) -> None:
         self.room = room
         self.identity = identity
         self.token = token_for(room, identity, admin=admin)
         self.stays: list[Stay] = []
         self.moved: dict[str, float] = {}  # URL of an instance that asked to go -> when this was arrived elsewhere
         self._owner = owner
+        self._follows = follows
 
     @property
     def stay(self) -> Stay:
@@ -155,7 +156,7 @@ class Person:
             await signalling.close()
 
     def _follow(self, session: Stay, message: Message) -> None:
-        if message["type"] == "migrate" and session is self.stay:
+        if message["type"] == "migrate" and session is self.stay and self._follows:
             self._owner.start(self._move(session, message["url"]))
 
     async def _move(self, session: Stay, url: str) -> None:
@@ -227,10 +228,17 @@ class People:
         self.all: list[Person] = []
 
     async def come(
-        self, url: str, identity: str, room: str = "lab", *, stay: bool = True, admin: bool = False
+        self,
+        url: str,
+        identity: str,
+        room: str = "lab",
+        *,
+        stay: bool = True,
+        admin: bool = False,
+        follows: bool = True,
     ) -> Person:
-        """Somebody joins, by default to be served at this very instance."""
-        person = Person(room, identity, self._owner, admin)
+        """Somebody joins, by default to be served at this very instance; who `follows` goes where it is asked to go."""
+        person = Person(room, identity, self._owner, admin, follows)
         await person.arrive(url, stay=stay)
         self.all.append(person)
         return person

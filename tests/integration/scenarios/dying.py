@@ -11,9 +11,7 @@ import os
 import signal
 import time
 
-import pytest
-
-from tests.support.cluster import instances, meet, on_a_fast_loop, room_at, stored_rooms
+from tests.support.cluster import instances, meet, room_at, stored_rooms
 from tests.support.people import people
 from tests.support.redis_server import redis_server
 
@@ -88,19 +86,4 @@ async def stopped(seconds: float) -> str:
         assert sorted(name for people in slices.values() for name in people) == found
         told = ada.stay.counts(since=woke)
         assert told["participant_joined"] <= 2, told
-        return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, and were back {back:.1f} s after it went on"
-
-
-async def both(seconds: float) -> list[str]:
-    async with asyncio.TaskGroup() as tasks:
-        playing = [tasks.create_task(killed()), tasks.create_task(stopped(seconds))]
-    return [one.result() for one in playing]
-
-
-@pytest.mark.timeout(150)
-@pytest.mark.parametrize(
-    "seconds",
-    [pytest.param(25.0, id="for 25 s"), pytest.param(60.0, id="for 60 s", marks=pytest.mark.long)],
-)
-def test_an_instance_that_dies_or_stands_still_leaves_no_ghosts(seconds: float) -> None:
-    print("", *on_a_fast_loop(both(seconds)), sep="\n")
+        return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, were back {back:.1f} s after it went on"

@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
-from tests.support.cluster import instances, on_a_fast_loop, room_at
+from tests.support.cluster import instances, room_at
 from tests.support.people import Person, people
-from tests.support.redis_faults import BLACK_HOLED, HUNG, KILLED, Fault, failing_redis
+from tests.support.redis_faults import Fault, failing_redis
 from tests.support.server import RunningServer
 
 SPLIT = 6.0  # seconds for which it is split at least, so that no minimum stay delays the end
 ONE_AGAIN_WITHIN = 10.0
 AT_HOME_WITHIN = 10.0
-FAULTS = {"killed, and back empty": KILLED, "hung": HUNG, "black-holed": BLACK_HOLED}
 
 
 async def split_and_heal(fault: Fault) -> str:
@@ -100,15 +97,3 @@ async def holds(
         assert told["room"] == 1, (one, told)
         assert told["participant_joined"] + told["participant_left"] <= 8, (one, told)
     return f"one room again after {united:.1f} s, all at its home after {gathered:.1f} s"
-
-
-async def all_faults() -> dict[str, str]:
-    async with asyncio.TaskGroup() as tasks:
-        playing = {name: tasks.create_task(split_and_heal(fault)) for name, fault in FAULTS.items()}
-    return {name: task.result() for name, task in playing.items()}
-
-
-@pytest.mark.timeout(90)
-def test_a_room_that_was_split_is_one_again_with_all_that_was_decided_on_either_side() -> None:
-    for name, measured in on_a_fast_loop(all_faults()).items():
-        print(f"{name}: {measured}")
