@@ -21,8 +21,16 @@ help: ## show the targets
 run: $(RUNTIME) ## start the server and print its address
 	@exec $(BIN)/auralink serve $(ARGS)
 
+# What starts browsers or measures time has the machine to itself; the rest runs on two cores.
+ALONE := tests/behaviour tests/integration tests/deploy
+
 test: $(DEV) test-packages ## every promise, with shortened timers
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" $(ALONE)
+else
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
+endif
 
 test-long: $(DEV) test-packages ## every promise, also those with default timers and long durations
 	$(BIN)/python -m pytest -m "long or not long" $(ARGS)

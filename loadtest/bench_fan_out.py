@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import socket
 import time
@@ -44,8 +43,7 @@ def bench_sendto(far: Sink, receivers: int, seconds: float) -> float:
 
 def bench_fan_out(far: Sink, receivers: int, seconds: float) -> float:
     """CPU seconds for one forwarded packet: new header, AES-GCM, and its share of a segmented send."""
-    loop = asyncio.new_event_loop()  # nothing runs in it; the socket wants one to be closed
-    udp = UdpSocket(LocalAddress("127.0.0.1", "127.0.0.1"), 0, Counters(), lambda *_: None, lambda: None)
+    udp = UdpSocket(LocalAddress("127.0.0.1", "127.0.0.1"), 0, Counters())
     track, queues = _track(receivers)
     payload = secrets.token_bytes(DATAGRAM_BYTES - 12 - 16 - len(_KEYFRAME))  # RTP header and GCM tag
     numbers = count()
@@ -63,8 +61,7 @@ def bench_fan_out(far: Sink, receivers: int, seconds: float) -> float:
     try:
         return _per_packet(frame, far, receivers, seconds)
     finally:
-        udp.close(loop)
-        loop.close()
+        udp.close()
 
 
 def _track(receivers: int) -> tuple[InboundTrack, list[list[bytes]]]:

@@ -164,7 +164,7 @@ class Peer:
             await there.end()
             if not isinstance(error, _TROUBLES):
                 raise
-            self._errors.append(f"cannot go on at {url}: {error}")
+            self._errors.append(f"cannot go on at {url}: {there.farewell or str(error) or 'not in time'}")
         finally:
             self._moving = False
 

@@ -99,7 +99,13 @@ class Stay:
     @property
     def is_over(self) -> bool:
         """Whether the server has said goodbye."""
-        return self._signalling is not None and self._signalling.goodbye is not None
+        return self.farewell != ""
+
+    @property
+    def farewell(self) -> str:
+        """Why the server has said goodbye, in a word; "" as long as it has not."""
+        goodbye = None if self._signalling is None else self._signalling.goodbye
+        return "" if goodbye is None else str(goodbye.get("code"))
 
     async def request(self, message: Message) -> Message:
         """Send any request of the protocol and return its reply. Raises SignallingError."""

@@ -38,6 +38,10 @@ RESTARTS: Final = Rate(per_second=2, burst=10)
 # sends up to 50 per second until it is connected, and later one in 5 s. More spends more on verifying forgeries (20 µs
 # each); fewer makes a change of address slower during an attack.
 CHECKS: Final = Rate(per_second=100, burst=200)
+# And all of those of unknown addresses that name somebody who is connected already: whose network changed. More would
+# let who knows many names keep us busy with forgeries; fewer makes many moves at the same time slower. Who is not yet
+# connected is not held to it, so that nobody can shut newcomers out by it.
+STRANGE_CHECKS: Final = Rate(per_second=2_000, burst=200)
 
 
 class Budget:

@@ -22,11 +22,13 @@ class Counters:
         "media_internal_errors",
         "nacks_received",
         "nacks_sent",
+        "own_queues_failed",
         "packets_forwarded",
         "packets_missed",
         "packets_received",
         "packets_repaired",
         "paths_moved",
+        "queue_rests",
         "refused",
         "resends",
         "resends_refused",
@@ -55,7 +57,9 @@ class Counters:
     nacks_sent: int
     packets_missed: int
     packets_repaired: int
+    own_queues_failed: int
     paths_moved: int
+    queue_rests: int
     resends: int
     resends_refused: int
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import stun
+from .budgets import STRANGE_CHECKS, Budget
 from .counters import Counters
 from .ice_lite import ufrag_of
 from .peer import Peer
@@ -29,6 +30,7 @@ class Demux:
         self._routes: dict[UdpSocket, dict[Address, Peer]] = {}
         self._stray_tokens = float(_STRAYS_PER_SECOND)
         self._stray_at = clock()
+        self._strange_checks = Budget(STRANGE_CHECKS)
 
     def register(self, peer: Peer) -> None:
         """Answer checks for the newest ICE credentials of `peer` too."""
@@ -46,38 +48,42 @@ class Demux:
         for socket, routes in self._routes.items():
             self._routes[socket] = {a: peer for a, peer in routes.items() if Path(socket, a) in peer.transport.paths}
 
-    def on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
-        """RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""
+    def on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+        """Whether it was of use. RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""
         counters = self._counters
         size = len(datagram)
         counters.packets_received += 1
         counters.bytes_received += size
         if not 2 <= size <= MAX_DATAGRAM_BYTES:
             counters.dropped["size"] += 1
-            return
+            return False
         first = datagram[0]
         if 127 < first < 192:
             peer = self._routes_of(socket).get(address)
             if peer is not None:
                 now = self._clock()
-                if peer.receive(datagram, now):
-                    transport = peer.transport
-                    if address == transport.address:
-                        transport.ice.selected_heard = now
-                    else:
-                        transport.heard_elsewhere(Path(socket, address), now)
-            elif not self._is_moved_client(socket, datagram, address):
-                counters.dropped["unknown_address"] += 1
+                if not peer.receive(datagram, now):
+                    return False
+                transport = peer.transport
+                if address == transport.address:
+                    transport.ice.selected_heard = now
+                else:
+                    transport.heard_elsewhere(Path(socket, address), now)
+                return True
+            if self._is_moved_client(socket, datagram, address):
+                return True
+            counters.dropped["unknown_address"] += 1
         elif first < 4:
-            self._on_stun(socket, datagram, address)
+            return self._on_stun(socket, datagram, address)
         elif 19 < first < 64:
             peer = self._routes_of(socket).get(address)
             if peer is not None:
                 peer.transport.handle_dtls(datagram)
-            else:
-                counters.dropped["unknown_address"] += 1
+                return True
+            counters.dropped["unknown_address"] += 1
         else:
             counters.dropped["not_ours"] += 1
+        return False
 
     def _routes_of(self, socket: UdpSocket) -> dict[Address, Peer]:
         routes = self._routes.get(socket)
@@ -85,38 +91,42 @@ class Demux:
             routes = self._routes[socket] = {}
         return routes
 
-    def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> None:
+    def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
         dropped = self._counters.dropped
         try:
             peer = self._ufrags.get(stun.username_of(datagram) or ufrag_of(datagram[8:20]))
             if peer is None:
                 dropped["stun_unexpected_response" if datagram[0] else "stun_unknown_ufrag"] += 1
-                return
+                return False
             now = self._clock()
-            budget = peer.known_checks if self._routes_of(socket).get(address) is peer else peer.strange_checks
-            if not budget.take(now):
+            if self._routes_of(socket).get(address) is peer:
+                allowed = peer.known_checks.take(now)
+            else:
+                allowed = peer.strange_checks.take(now) and (not peer.checked or self._strange_checks.take(now))
+            if not allowed:
                 dropped["stun_over_budget"] += 1
-                return
+                return False
             check = stun.parse(datagram)
         except stun.StunError:
             dropped["stun_malformed"] += 1
-            return
+            return False
         if not check.is_request:
-            self._on_response(socket, peer, check, address)
-            return
+            return self._on_response(socket, peer, check, address)
         if not peer.transport.handle_check(check, Path(socket, address), now):
             dropped["stun_unauthentic"] += 1
-            return
+            return False
         self._routes_of(socket)[address] = peer
         if not peer.checked:
             peer.checked = True
             self._on_first_check(peer)
+        return True
 
-    def _on_response(self, socket: UdpSocket, peer: Peer, response: stun.Binding, address: Address) -> None:
+    def _on_response(self, socket: UdpSocket, peer: Peer, response: stun.Binding, address: Address) -> bool:
         if peer.transport.handle_response(response, Path(socket, address), self._clock()):
             self._routes_of(socket)[address] = peer
-        else:
-            self._counters.dropped["stun_unexpected_response"] += 1
+            return True
+        self._counters.dropped["stun_unexpected_response"] += 1
+        return False
 
     def _is_moved_client(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
         """Whether an SRTP packet from an unknown address is a client's whose NAT has given it another one.

@@ -233,7 +233,7 @@ class Engine:
             "media_handshakes_running": float(self._handshakes.running),
             "tasks": float(len(asyncio.all_tasks())),
         }
-        counters = self.counters.export() | {"udp_kernel_drops_total": self._bound.kernel_drops}
+        counters = self.counters.export() | self._bound.counts()
         return MediaStats(counters, gauges | self._bound.gauges())
 
     async def events(self) -> AsyncIterator[MediaEvent]:
@@ -352,6 +352,7 @@ class Engine:
             peer.transport.repeat_checks(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
             self._board.follow_moves(now)
+            self._bound.give_queues((path for peer in peers if (path := peer.transport.path) is not None), now)
             for peer in peers:
                 peer.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:

@@ -92,6 +92,11 @@ class PeerTransport:
         return True
 
     @property
+    def path(self) -> Path | None:
+        """Where media goes to, once the client has nominated a path and until it is gone."""
+        return self._path if self.ice.selected is not None and self.state not in ("closed", "failed") else None
+
+    @property
     def address(self) -> Address:
         """Where media goes to; None before the first check."""
         return self._path.address if self._path is not None else None

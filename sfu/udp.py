@@ -1,4 +1,4 @@
-"""The UDP port: one socket per local address, read in batches and flushed in runs (Linux).
+"""A socket of the media port: all that we send from a local address leaves by it, in runs (Linux).
 
 A run of equal-sized packets to one address leaves in a single system call with UDP_SEGMENT (generic segmentation
 offload, udp(7)); that, not the encryption, is what a Python forwarder has to save.
@@ -6,13 +6,11 @@ offload, udp(7)); that, not the encryption, is what a Python forwarder has to sa
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import functools
 import logging
 import socket
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from .addresses import LocalAddress
@@ -26,11 +24,11 @@ _SO_MEMINFO = 55  # asm-generic/socket.h: nine numbers of 32 bits, the last is h
 _DROPS = 8
 # The kernel's default holds 92 packets, less than one burst of keyframes.
 _BUFFER_BYTES = 4 * 1024 * 1024
-# Reading until the socket is empty would starve everything else under a flood.
-BATCH_DATAGRAMS = 256
+# For what one participant sends: a quarter of a second of the most that it may publish. More is memory that each could
+# fill; less loses packets when the machine stands still.
+_OWN_BUFFER_BYTES = 1024 * 1024
 # The kernel takes 64; home routers like shorter bursts.
 _MAX_SEGMENTS = 16
-_READ_BYTES = 2048
 # Errors that mean "not segmented like this, to this address" (a small route MTU, a device without the feature).
 _NO_GSO = {errno.EMSGSIZE, errno.EINVAL, errno.EIO}
 
@@ -38,85 +36,64 @@ Address = Any  # what recvfrom gives and sendto takes: (host, port) or (host, po
 
 
 class UdpSocket:
-    """One bound socket. `handle` gets (socket, datagram, address); `after_batch` runs when a batch was handled."""
+    """One bound socket. Whoever reads it does so by `kernel`."""
 
-    def __init__(
-        self,
-        bind: LocalAddress,
-        port: int,
-        counters: Counters,
-        handle: Callable[[UdpSocket, bytes, Address], None],
-        after_batch: Callable[[], None],
-    ) -> None:
+    def __init__(self, bind: LocalAddress, port: int, counters: Counters) -> None:
         """Raises OSError if the address cannot be bound."""
         self.local = bind
         self._counters = counters
-        self._handle = handle
-        self._after_batch = after_batch
-        family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        if family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        self.receive_buffer = _enlarge(self._socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE)
-        self.send_buffer = _enlarge(self._socket, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
+        self.kernel = _new_socket(bind)
+        self.receive_buffer = _enlarge(self.kernel, socket.SO_RCVBUF, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        self.send_buffer = _enlarge(self.kernel, socket.SO_SNDBUF, _SO_SNDBUFFORCE, _BUFFER_BYTES)
         if min(self.receive_buffer, self.send_buffer) < _BUFFER_BYTES:
             _warn_of_small_buffers(self.receive_buffer, self.send_buffer)
         try:
-            self._socket.bind((bind.host, port))
+            self.kernel.bind((bind.host, port))
         except OSError:
-            self._socket.close()
+            self.kernel.close()
             raise
-        self.port: int = self._socket.getsockname()[1]
+        self.port: int = self.kernel.getsockname()[1]
         self.gso = _gso_works()
         self._single: set[Address] = set()
-        self._recvfrom = self._socket.recvfrom
-        self._sendmsg = self._socket.sendmsg
-        self._sendto = self._socket.sendto
+        self._sendmsg = self.kernel.sendmsg
+        self._sendto = self.kernel.sendto
 
     @property
     def announced(self) -> tuple[str, int]:
         """The address for the candidate line."""
         return self.local.public_host or self.local.host, self.local.public_port or self.port
 
-    @property
-    def kernel_drops(self) -> int:
-        """Datagrams that the kernel received and threw away because we did not read fast enough."""
+    def close(self) -> None:
+        """Release the port."""
+        self.kernel.close()
+
+    def connected(self, address: Address) -> socket.socket:
+        """A socket on the same port to which the kernel gives what comes from `address`, and nothing else.
+
+        Until it is connected strangers' datagrams may get into it: who reads it looks at where each came from. Raises
+        OSError.
+        """
+        own = _new_socket(self.local)
         try:
-            numbers = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_DROPS + 1))
-        except OSError:  # closed, or a kernel that does not tell
-            return 0
-        return int(struct.unpack_from("=I", numbers, 4 * _DROPS)[0]) if len(numbers) > 4 * _DROPS else 0
-
-    def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to read."""
-        loop.add_reader(self._socket, self._readable)
-
-    def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Stop reading and release the port."""
-        loop.remove_reader(self._socket)
-        self._socket.close()
-
-    def _readable(self) -> None:
-        receive, handle = self._recvfrom, self._handle
-        for _ in range(BATCH_DATAGRAMS):
+            _enlarge(own, socket.SO_RCVBUF, _SO_RCVBUFFORCE, _OWN_BUFFER_BYTES)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Two sockets share a port if both allow it; ours does at this moment only, so that no other program can
+            # take what is meant for us.
+            self.kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                datagram, address = receive(_READ_BYTES)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError as error:  # an ICMP error about something sent before; reading goes on
-                log.debug("receive: %s", error)
-                continue
-            try:
-                handle(self, datagram, address)
-            except Exception:  # a fault that one datagram provokes must not reach the others' calls
-                self._counters.media_internal_errors += 1
-                log.exception("a datagram of %d bytes", len(datagram))
-        self._after_batch()
+                own.bind((self.local.host, self.port))
+            finally:
+                self.kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            own.connect(address)
+        except OSError:
+            own.close()
+            raise
+        return own
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send one datagram at once (STUN, DTLS)."""
         try:
-            self._socket.sendto(datagram, address)
+            self.kernel.sendto(datagram, address)
         except OSError as error:
             self._failed(error, 1)
 
@@ -163,12 +140,29 @@ class UdpSocket:
         log.debug("send: %s", error)
 
 
-def _enlarge(sock: socket.socket, option: int, force: int) -> int:
+def kernel_drops(sock: socket.socket) -> int:
+    """Datagrams that the kernel received for a socket and threw away because we did not read fast enough."""
+    try:
+        numbers = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_DROPS + 1))
+    except OSError:  # closed, or a kernel that does not tell
+        return 0
+    return int(struct.unpack_from("=I", numbers, 4 * _DROPS)[0]) if len(numbers) > 4 * _DROPS else 0
+
+
+def _new_socket(local: LocalAddress) -> socket.socket:
+    family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return made
+
+
+def _enlarge(sock: socket.socket, option: int, force: int, wanted: int) -> int:
     """The bytes we got: past net.core.*mem_max only root may go."""
     try:
-        sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, force, wanted)
     except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, option, wanted)
     # socket(7): "The kernel doubles this value (to allow space for bookkeeping overhead)".
     return sock.getsockopt(socket.SOL_SOCKET, option) // 2
 

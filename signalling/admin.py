@@ -5,6 +5,7 @@ The path is taken apart before it is decoded, for a room and an identity may hol
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -17,10 +18,11 @@ from starlette.routing import BaseRoute, Route
 
 from state.model import Identity, ParticipantId, RoomName, TrackId
 
+from . import messages as m
 from . import moderation, overview
 from .conference import Conference, Refused
 from .operators import Door, guarded
-from .responses import BodyError, answer, json_object, problem
+from .responses import MAX_BODY, NO_HEADERS, BodyError, answer, json_object, later, problem
 from .server import Server
 from .tokens import MAX_NAME, SOURCES
 
@@ -30,11 +32,14 @@ BASE = "/api/rooms"
 BY = "admin"  # what those concerned are told
 MAX_PAGE = 1000
 MAX_REASON = 200  # characters
+MAX_METADATA_BODY = 65536  # bytes: of the largest metadata that a room takes, and a little more
 STATUS = {"invalid_request": 400, "no_such_endpoint": 404, "unknown_room": 404, "not_banned": 404} | {
     "unknown_participant": 404,
     "unknown_track": 404,
     "room_full": 409,
     "too_many_rooms": 409,
+    "unknown_dependency": 404,
+    "elsewhere_unreachable": 503,
 }
 _JWT = re.compile(r"ey[\w-]{4,}\.[\w-]+\.[\w-]*")
 
@@ -49,34 +54,42 @@ class Admin:
 
     def routes(self, door: Door) -> list[BaseRoute]:
         """Their places, for those whom `door` lets in."""
-        methods = ["GET", "POST", "DELETE"]
+        methods = ["GET", "POST", "PUT", "DELETE"]
         endpoint = guarded(door, self._serve)
         return [Route(BASE, endpoint, methods=methods), Route(BASE + "/{rest:path}", endpoint, methods=methods)]
 
     async def _serve(self, request: Request) -> Response:
         try:
-            body = await json_object(request, optional=True)
-            response = self._do(act_for(request.method, _segments(request), request.query_params, body))
+            path = _segments(request)
+            most = MAX_METADATA_BODY if path[1:] == ("metadata",) else MAX_BODY
+            body = await json_object(request, optional=True, most=most)
+            response = self._do(act_for(request.method, path, request.query_params, body))
         except BodyError as error:
             response = error.response
         except Refused as refused:
-            response = problem(STATUS.get(refused.code, 400), refused.code, str(refused))
-        where = _JWT.sub("…", request.url.path)[:300]
-        client = request.client.host if request.client else ""
-        log.info(
-            "Admin API: %s %r by %r from %s: %d",
-            request.method,
-            where,
-            request.state.asker,
-            client,
-            response.status_code,
-        )
+            response = refusal(refused)
+        log_request(request, response)
         return response
 
     def _do(self, act: Act) -> Response:
         told: list[Any] = []
         self._server.moderate(lambda conference: told.append(act(conference)))
         return Response(status_code=204, headers={"Cache-Control": "no-store"}) if told[0] is None else answer(told[0])
+
+
+def refusal(refused: Refused) -> Response:
+    """How a refusal is told over HTTP."""
+    headers = NO_HEADERS if refused.retry_after is None else later(refused.retry_after)
+    return problem(STATUS.get(refused.code, 400), refused.code, str(refused), headers)
+
+
+def log_request(request: Request, response: Response) -> None:
+    """Write to the log who asked for what."""
+    where = _JWT.sub("…", request.url.path)[:300]
+    client = request.client.host if request.client else ""
+    log.info(
+        "Admin API: %s %r by %r from %s: %d", request.method, where, request.state.asker, client, response.status_code
+    )
 
 
 def _segments(request: Request) -> tuple[str, ...]:
@@ -106,6 +119,14 @@ def act_for(method: str, path: tuple[str, ...], query: Mapping[str, str], body: 
             return lambda conference: moderation.lock(conference, RoomName(room), BY)
         case ("POST", room, "unlock"):
             return lambda conference: moderation.unlock(conference, RoomName(room), BY)
+        case ("PUT", room, "metadata"):
+            written = _metadata(body)
+            return lambda conference: moderation.set_metadata(
+                conference, RoomName(room), dict.fromkeys(conference.doors.rules(RoomName(room)).metadata) | written, BY
+            )
+        case ("POST", room, "metadata"):
+            written = _metadata(body)
+            return lambda conference: moderation.set_metadata(conference, RoomName(room), written, BY)
         case ("POST", room, "waiting-room"):
             on = _flag(body, "on")
             if on is None:
@@ -146,8 +167,12 @@ def act_for(method: str, path: tuple[str, ...], query: Mapping[str, str], body: 
 
 
 def _member(conference: Conference, room: str, identity: str) -> ParticipantId:
+    """The session of somebody here, else the newest at another instance. Raises Refused."""
     found = conference.rooms.by_identity(RoomName(room), Identity(identity))
     if found is None:
+        other = conference.cluster.by_identity(RoomName(room), Identity(identity))
+        if other is not None:
+            return other.participant.id
         raise Refused("unknown_participant", "Nobody with this identity is in this room.")
     return found
 
@@ -157,6 +182,17 @@ def _waiter(conference: Conference, room: str, identity: str) -> ParticipantId:
         if (waiter.claims.room, waiter.claims.identity) == (room, identity):
             return waiter.id
     raise Refused("unknown_participant", "Nobody with this identity waits for this room.")
+
+
+def _metadata(body: Mapping[str, Any]) -> dict[str, str | None]:
+    if not body:
+        return {}
+    try:
+        wish = m.parse_client_message(json.dumps({"type": "set_metadata", "metadata": body}))
+    except m.MessageError as error:
+        raise Refused("invalid_request", f"The metadata cannot be taken: {error}") from None
+    assert isinstance(wish, m.SetMetadata)  # noqa: S101 - it says so itself
+    return wish.metadata
 
 
 def _limit(text: str) -> int:

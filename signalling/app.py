@@ -36,6 +36,7 @@ from state.wire import NodeRecord
 
 from . import dependencies, http, migration
 from .admin import Admin
+from .admin_circuits import CircuitAdmin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
@@ -194,9 +195,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
-    ready = Readiness(server, conference, media, lag)
+    public = [*Readiness(server, conference, media, lag).routes(), http.description(version)]
     operators = Operators(media, counts, lag, conference, version, time.monotonic())
-    admin = Admin(server)
+    admin, circuits = Admin(server), CircuitAdmin(server)
     middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
     web = http.build(
         settings=settings,
@@ -204,14 +205,14 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         tokens=tokens,
         counts=counts,
         port=port,
-        others=[*ready.routes(), *_routes_beside_the_page(settings, operators, admin)],
+        others=[*public, *_routes_beside_the_page(settings, operators, admin, circuits)],
         middleware=middleware,
     )
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        routes = [*ready.routes(), *_routes_for_operators(settings, operators, admin)]
+        routes = [*public, *_routes_for_operators(settings, operators, admin, circuits)]
         theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
 
@@ -248,22 +249,29 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
                 await link.end()
 
 
-def _routes_beside_the_page(settings: Settings, operators: Operators, admin: Admin) -> list[BaseRoute]:
+def _routes_beside_the_page(
+    settings: Settings, operators: Operators, admin: Admin, circuits: CircuitAdmin
+) -> list[BaseRoute]:
     """What of the operators' is on the main port: in dev mode all, and with admin keys all to who shows a token."""
     if settings.dev_mode:
-        return [*operators.routes(OpenDoor()), *admin.routes(LocalDoor(operators.counts))]
+        door = LocalDoor(operators.counts)
+        return [*operators.routes(OpenDoor()), *admin.routes(door), *circuits.routes(door)]
     if settings.admin_keys:
-        door = TokenDoor(AdminTokens(settings.admin_keys), operators.counts)
-        return [*operators.routes(door), *admin.routes(door)]
+        shown = TokenDoor(AdminTokens(settings.admin_keys), operators.counts)
+        return [*operators.routes(shown), *admin.routes(shown), *circuits.routes(shown)]
     return []
 
 
-def _routes_for_operators(settings: Settings, operators: Operators, admin: Admin) -> list[BaseRoute]:
+def _routes_for_operators(
+    settings: Settings, operators: Operators, admin: Admin, circuits: CircuitAdmin
+) -> list[BaseRoute]:
     """What is on the listener of theirs: beyond this machine, rooms are changed by who shows a token only."""
     if settings.operators is not None and is_loopback(settings.operators.host):
-        return [*operators.routes(OpenDoor()), *admin.routes(LocalDoor(operators.counts))]
+        door = LocalDoor(operators.counts)
+        return [*operators.routes(OpenDoor()), *admin.routes(door), *circuits.routes(door)]
     tokens = AdminTokens(settings.admin_keys) if settings.admin_keys else None
-    return [*operators.routes(OpenDoor()), *admin.routes(TokenDoor(tokens, operators.counts))]
+    shown = TokenDoor(tokens, operators.counts)
+    return [*operators.routes(OpenDoor()), *admin.routes(shown), *circuits.routes(shown)]
 
 
 # ------------------------------------------------------------------------------------------------------ the process

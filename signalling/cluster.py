@@ -7,16 +7,17 @@ memory; nothing waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from state.guard import Guard
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.settings import RoomSettings
 from state.sharing import Sharing
 from state.view import Remote
+
+from .origins import page_origin
 
 ALONE = "here"  # who writes settings on an instance that shares with nobody
 Topic = Literal["chat", "ask"]
@@ -55,7 +56,7 @@ class Cluster:
         return max(sessions, key=lambda one: (one.participant.joined, one.participant.id), default=None)
 
     def clock(self, room: RoomName) -> int:
-        """The largest Lamport time at which somebody joined a room elsewhere."""
+        """The largest logical time at which somebody joined a room elsewhere."""
         return max((one.participant.joined for one in self.elsewhere(room)), default=0)
 
     def home(self, room: RoomName) -> str | None:
@@ -69,16 +70,17 @@ class Cluster:
         """Whether what the others say arrives just now."""
         return self.sharing is not None and self.sharing.view.is_connected()
 
-    def origins(self) -> Iterable[str]:
+    def origins(self) -> Iterator[str]:
         """The origins of pages that other instances serve."""
-        if self.sharing is None:
-            return
-        for record in self.sharing.members.nodes.values():
-            parts = urlsplit(record.url)
-            if parts.netloc:
-                yield f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}".lower()
+        records = () if self.sharing is None else self.sharing.members.nodes.values()
+        return (origin for record in records if (origin := page_origin(record.url)))
 
     # ------------------------------------------------------------------------------------------------- what is told
+
+    def try_now(self, now: Now) -> None:
+        """Look at once whether the others can be heard."""
+        if self.sharing is not None:
+            self.sharing.try_now(now)
 
     def say(self, room: RoomName, topic: Topic, text: str, by: str = "", to: NodeId | None = None) -> bool:
         """Tell the other instances with a room something, or one of them; False if nobody is told. It may be lost."""

@@ -46,6 +46,14 @@ class CloseSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadLater:
+    """Read nothing more from this socket for `seconds`: who sends too fast is slowed down by its own network."""
+
+    socket: SocketId
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """Whoever is behind this socket showed a valid token: its address answers for it no longer."""
 
@@ -120,4 +128,4 @@ class SetMuted:
 
 
 MediaCommand = OpenPeer | ClosePeer | AnswerOffer | Subscribe | Unsubscribe | SetMuted
-Command = Send | CloseSocket | Verified | Record | Logged | MediaCommand
+Command = Send | CloseSocket | ReadLater | Verified | Record | Logged | MediaCommand

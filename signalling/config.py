@@ -114,6 +114,13 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
+def _sockets(text: str) -> str:
+    """Hosts that serve WebSockets, as a Content-Security-Policy has them: the first label may be `*`."""
+    if not re.fullmatch(r"wss?://(?:\*\.)?(?:[a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", text.lower()):
+        raise ConfigError(f"{text!r} is not of the form wss://HOST[:PORT]")
+    return text.lower()
+
+
 def _websocket_url(text: str) -> str:
     """The public URL: http(s) becomes ws(s), and a bare host gets the path of the WebSocket."""
     parts = _split(text)
@@ -244,6 +251,12 @@ class Settings:
     admin_keys: tuple[Key, ...] = _option((), _keys, "keys for admin tokens, apart from --keys", "KID:SECRET,…")
     allowed_origins: tuple[str, ...] = _option(
         (), _list(_origin), "origins of pages that may connect beside our own, or *", "ORIGIN,…"
+    )
+    instance_origins: tuple[str, ...] = _option(
+        (),
+        _list(_sockets),
+        "with --redis-url, where instances are: wss://HOST or wss://*.DOMAIN; pages may connect there only",
+        "ORIGIN,…",
     )
     tls_cert: str = _option("", _text, "PEM file with the certificate chain; without it, plain HTTP", "PATH")
     tls_key: str = _option("", _text, "PEM file with its private key", "PATH")

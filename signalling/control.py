@@ -17,7 +17,7 @@ from . import (
     waiting,
 )
 from . import messages as m
-from .commands import CloseCode, Command
+from .commands import CloseCode, Command, ReadLater
 from .conference import Conference, Refused
 from .events import (
     Connected,
@@ -91,10 +91,10 @@ def _received(conference: Conference, event: Received) -> None:
         return
     message = event.message
     try:
-        wait = socket.messages.take(conference.at.now)
+        wait = socket.messages.spend(conference.at.now)
         if wait:
             conference.limited("messages_per_connection")
-            raise Refused("rate_limited", "You send messages faster than allowed.", retry_after=wait)
+            conference.do(ReadLater(socket.id, wait))
         if type(message) not in ACCEPTS[socket.standing]:
             raise _out_of_place(socket)
         if socket.standing is Standing.STRANGER:

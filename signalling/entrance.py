@@ -48,7 +48,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
 
 
 def _is_inside(conference: Conference, claims: Claims) -> bool:
-    """Whether the identity is in the room still, here or elsewhere: who moves is not new."""
+    """Whether the identity is in the room still, here or elsewhere: who goes to another instance is not new."""
     here = conference.rooms.by_identity(claims.room, claims.identity)
     return here is not None or conference.cluster.by_identity(claims.room, claims.identity) is not None
 
@@ -76,7 +76,8 @@ def enter(
         departure.replaced(conference, conference.sessions[older])
     session = _open_session(conference, socket, claims, id, grant, wants_all=wants_all)
     others = list(conference.rooms.room(claims.room).participants)
-    joined = 1 + max(conference.cluster.clock(claims.room), max((other.joined for other in others), default=0))
+    latest = max((conference.cluster.clock(claims.room), *(other.joined for other in others)))
+    joined = max(latest + 1, int(conference.at.wall * 1000))
     member = Participant(session.id, claims.identity, claims.name, joined=joined)
     conference.rooms.enter(claims.room, member)
     conference.doors.opened(claims.room, conference.new_id("r"))

@@ -6,7 +6,8 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from . import messages as m
-from . import metrics, origins
+from . import metrics, openapi, origins
 from .config import Settings
 from .limits import BucketPerAddress, CountPerAddress, Rate
 from .responses import NO_HEADERS, BodyError, answer, http_error, json_object, later, problem
@@ -68,9 +69,7 @@ def build(
     ]
     if settings.dev_mode:
         routes.append(Route("/api/dev/token", _DevTokens(tokens, counts, port).issue, methods=["POST"]))
-    routes.append(
-        Mount("/", _Page((settings.advertise_url, settings.migrate_to), directory=WEB, html=True, check_dir=False))
-    )
+    routes.append(Mount("/", _Page(partial(_sockets, settings, server), directory=WEB, html=True, check_dir=False)))
     return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: http_error})
 
 
@@ -91,7 +90,8 @@ class _WebSocketDoor:
         origin = websocket.headers.get("origin")
         host = websocket.headers.get("host", "")
         address = websocket.client.host if websocket.client else ""
-        if not origins.allowed(origin, host, self._settings.allowed_origins):
+        others = (*self._settings.allowed_origins, *self._server.origins())
+        if not origins.allowed(origin, host, others):
             return await self._refuse(websocket, 403, "origin_refused", "Pages of this origin may not connect.")
         if websocket.scope["query_string"]:
             text = "The URL of the WebSocket has no query: a token goes into the first message, never into a URL."
@@ -125,6 +125,16 @@ class _WebSocketDoor:
 
 async def _schema(request: Request) -> Response:
     return JSONResponse(m.schema(), media_type="application/schema+json", headers={"Cache-Control": "no-cache"})
+
+
+def description(version: str) -> Route:
+    """The endpoint that describes all others."""
+    text = JSONResponse(openapi.document(version)).body
+
+    async def serve(request: Request) -> Response:
+        return Response(text, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    return Route("/api/openapi.json", serve)
 
 
 class _DevTokens:
@@ -195,16 +205,15 @@ def _wish(wish: Mapping[str, Any]) -> _Wish:
 class _Page(StaticFiles):
     """The files of web/, with a policy that lets them load nothing from elsewhere."""
 
-    def __init__(self, urls: Iterable[str], **options: Any) -> None:
+    def __init__(self, sockets: Callable[[], Iterable[str]], **options: Any) -> None:
+        """`sockets`: where the page may open WebSockets beside the host that it came from."""
         super().__init__(**options)
-        # Where `welcome` sends those who resume, and `migrate` those who go on elsewhere.
-        known = [urlsplit(url) for url in urls if url]
-        self._homes = "".join(f" {parts.scheme}://{parts.netloc}" for parts in known)
+        self._sockets = sockets
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-        response.headers.update(_page_headers(origins.clean_host(host), self._homes))
+        response.headers.update(_page_headers(origins.clean_host(host), self._sockets()))
         return response
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
@@ -226,9 +235,22 @@ class _Page(StaticFiles):
         return response
 
 
-def _page_headers(host: str, homes: str) -> dict[str, str]:
+def _sockets(settings: Settings, server: Server) -> Iterable[str]:
+    """Where `welcome`, `redirect` and `migrate` may send a page."""
+    known = [urlsplit(url) for url in (settings.advertise_url, settings.migrate_to) if url]
+    named = [f"{parts.scheme}://{parts.netloc}" for parts in known]
+    if not settings.redis_url:
+        return named
+    if settings.instance_origins:
+        return [*named, *settings.instance_origins]
+    # An instance that starts tomorrow may take over the calls of a page that was loaded today.
+    return [*named, "wss:"] if server.is_secure else [*named, "ws:", "wss:"]
+
+
+def _page_headers(host: str, others: Iterable[str]) -> dict[str, str]:
     # 'self' covers WebSockets of the same host in newer browsers only; naming them costs nothing.
-    sockets = (f" ws://{host} wss://{host}" if host else "") + homes
+    own = [f"ws://{host}", f"wss://{host}"] if host else []
+    sockets = "".join(f" {one}" for one in dict.fromkeys([*own, *others]))
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

@@ -40,6 +40,12 @@ class TokenBucket:
             self._tokens -= 1.0
         return wait
 
+    def spend(self, now: float) -> float:
+        """Let one pass even if it has to be owed, and return the seconds until that is made up for, or 0.0."""
+        self.wait(now)
+        self._tokens -= 1.0
+        return max(0.0, -self._tokens / self._rate.per_second)
+
     def wait(self, now: float) -> float:
         """What `take` would say, without taking."""
         rate = self._rate

@@ -38,6 +38,20 @@ def allowed(origin: str | None, host: str, others: Collection[str]) -> bool:
     return origin is None or same_origin(origin, host) or origin.lower() in others or "*" in others
 
 
+def page_origin(url: str) -> str:
+    """The origin of pages that are served where a WebSocket has this URL, as browsers tell it; empty if none is."""
+    try:
+        parts = urlsplit(url.lower())
+        port = parts.port
+    except ValueError:
+        return ""
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if scheme is None or not clean_host(name):
+        return ""
+    return f"{scheme}://{name}" + ("" if port is None or port == _DEFAULT_PORT[scheme] else f":{port}")
+
+
 def is_loopback_host(host: str, port: int) -> bool:
     """Whether `host` names this machine and this port: a page that had its name rebound to us does not."""
     name, given = _split(clean_host(host))

@@ -1,10 +1,11 @@
-"""What an operator is told about the rooms of this instance."""
+"""What an operator is told about the rooms of this instance, and about their people at others."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from state.model import Participant, RoomName
+from state.view import Remote
 
 from . import waiting
 from .conference import Conference, Refused
@@ -30,7 +31,10 @@ def room(conference: Conference, name: RoomName) -> Told:
         raise Refused("unknown_room", "There is no such room on this instance.")
     return _settings(conference, name) | {
         "name": name,
-        "participants": [_participant(conference, member) for member in conference.rooms.room(name).participants],
+        "participants": [
+            *(_participant(conference, member) for member in conference.rooms.room(name).participants),
+            *(_elsewhere(one) for one in conference.cluster.elsewhere(name)),
+        ],
         "waiting": [
             {
                 "id": one.id,
@@ -49,6 +53,7 @@ def _summary(conference: Conference, name: RoomName) -> Told:
     return _settings(conference, name) | {
         "name": name,
         "participants": len(members),
+        "elsewhere": len(conference.cluster.elsewhere(name)),
         "tracks": sum(len(member.tracks) for member in members),
         "waiting": len(waiting.of_room(conference, name)) if conference.waiting else 0,
     }
@@ -56,16 +61,13 @@ def _summary(conference: Conference, name: RoomName) -> Told:
 
 def _settings(conference: Conference, name: RoomName) -> Told:
     settings = conference.doors.rules(name)
-    return {"locked": settings.locked, "waiting_room": settings.waiting_room}
+    return {"locked": settings.locked, "waiting_room": settings.waiting_room, "metadata": dict(settings.metadata)}
 
 
 def _participant(conference: Conference, member: Participant) -> Told:
     session = conference.sessions[member.id]
     grant = session.grant
-    return {
-        "id": member.id,
-        "identity": member.identity,
-        "name": member.name,
+    return _member(member, "here", conference.cluster.writer) | {
         "connected": session.socket is not None,
         "media": session.peer_state,
         "permissions": {
@@ -74,6 +76,22 @@ def _participant(conference: Conference, member: Participant) -> Told:
             "chat": grant.chat,
             "admin": grant.admin,
         },
+    }
+
+
+def _elsewhere(one: Remote) -> Told:
+    """Somebody at another instance, which alone knows the rest."""
+    unknown = {"connected": None, "media": None, "permissions": None}
+    return _member(one.participant, "unknown" if one.unknown else "elsewhere", one.node) | unknown
+
+
+def _member(member: Participant, presence: str, node: str) -> Told:
+    return {
+        "id": member.id,
+        "identity": member.identity,
+        "name": member.name,
+        "presence": presence,
+        "node": node,
         "tracks": [
             {"id": track.id, "kind": track.kind, "source": track.source, "muted": track.muted}
             for track in member.tracks.values()

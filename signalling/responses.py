@@ -47,13 +47,13 @@ async def http_error(request: Request, error: Exception) -> Response:
     return problem(error.status_code, f"http_{error.status_code}", error.detail, dict(error.headers or {}))
 
 
-async def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON object in the body; if it is optional, none is an empty one. Raises BodyError."""
+async def json_object(request: Request, *, optional: bool = False, most: int = MAX_BODY) -> dict[str, Any]:
+    """The JSON object in a body of at most `most` bytes; if it is optional, none is an empty one. Raises BodyError."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise BodyError(problem(413, "body_too_large", f"At most {MAX_BODY} bytes."))
+        if len(body) > most:
+            raise BodyError(problem(413, "body_too_large", f"At most {most} bytes."))
     if optional and not body:
         return {}
     try:

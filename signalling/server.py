@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from starlette.websockets import WebSocket
 
@@ -17,7 +17,7 @@ from state.news import News
 
 from . import control, degradation, migration
 from . import messages as m
-from .commands import CloseCode, CloseSocket, Command, Logged, Record, Send, Verified
+from .commands import CloseCode, CloseSocket, Command, Logged, ReadLater, Record, Send, Verified
 from .conference import Conference
 from .events import Event, Instant, MediaHappened, NewsHeard, ShutdownBegan, SocketId, Tick
 from .media_work import MediaWork
@@ -76,6 +76,15 @@ class Server:
     def is_starting(self) -> bool:
         """Whether `run` has not begun."""
         return self._work is None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether clients reach this instance by TLS, as it tells the others."""
+        return self._link is not None and self._link.sharing.record.url.startswith("wss:")
+
+    def origins(self) -> Iterator[str]:
+        """The origins of pages that other instances serve."""
+        return self._conference.cluster.origins()
 
     def must_wait(self, address: str) -> float:
         """Seconds for which an address from which too much failed opens no connection; 0.0 for all others."""
@@ -194,6 +203,10 @@ class Server:
                 connection = self._connections.get(socket)
                 if connection is not None:
                     connection.close(code, reason)
+            case ReadLater(socket, seconds):
+                connection = self._connections.get(socket)
+                if connection is not None:
+                    connection.read_later(seconds)
             case Verified(socket):
                 told = self._verified.pop(socket, None)
                 if told is not None:

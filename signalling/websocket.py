@@ -17,6 +17,7 @@ from .outbox import Outbox, OutboxFull
 CLEAN_CLOSES = (1000, 1001)
 NO_CODE = 1005
 MESSAGE_TOO_BIG = 1009  # the close code of RFC 6455 section 7.4.1
+TOO_MANY_CONTROL_FRAMES = "too many control frames"  # the reason with which websocket_protocol.py closes
 MAX_FIRST_MESSAGE = 16 * 1024  # bytes: a join or a resume is small, and a stranger gets no more of our time
 
 
@@ -34,6 +35,7 @@ class Connection:
         self._work = asyncio.Event()  # there is something to write
         self._cut = asyncio.Event()  # close now, whatever waits
         self._closing: tuple[CloseCode, str] | None = None
+        self._rest = 0.0  # seconds until the next message is read
 
     # --------------------------------------------------------------------------------------- called by the server
 
@@ -54,6 +56,10 @@ class Connection:
         if self._closing is None:
             self._closing = (code, reason)
             self._work.set()
+
+    def read_later(self, seconds: float) -> None:
+        """Read the next message only after so many seconds. Until then what the client sends stays with the client."""
+        self._rest = seconds
 
     # ------------------------------------------------------------------------------------------------- its tasks
 
@@ -82,9 +88,14 @@ class Connection:
                 code = int(frame.get("code") or NO_CODE)
                 if code == MESSAGE_TOO_BIG:
                     self._limited("message_bytes")
+                elif frame.get("reason") == TOO_MANY_CONTROL_FRAMES:
+                    self._limited("control_frames")
                 return code
             dispatch(self._event(frame.get("text"), first))
             first = False
+            if self._rest:
+                rest, self._rest = self._rest, 0.0
+                await asyncio.sleep(rest)
 
     def _event(self, text: str | None, first: bool) -> Event:
         if text is None:

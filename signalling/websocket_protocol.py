@@ -3,7 +3,8 @@
 This is the only file that touches uvicorn's inside; its minor version is pinned for that. As it stands, a close waits
 until the client has drained what is buffered, and a dead connection with unsent data lingers until TCP gives up, a
 quarter of an hour later. Here a close goes out at once, and what cannot be flushed shortly after is cut off. Neither
-pongs nor fragments nor request headers pile up, and who opens a connection to say nothing does not keep it.
+pongs nor fragments nor request headers pile up, and who opens a connection to say nothing does not keep it. What
+arrives at once is parsed in pieces, between which others have their turn.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from .websocket import TOO_MANY_CONTROL_FRAMES
+
 if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
 CUT_AFTER = 2.0  # seconds between a close and the cut
 MAX_FRAGMENTS = 64  # of one message; browsers send one
+PIECE = 2048  # bytes that are parsed at once: some hundred small messages, a millisecond or two
+MAX_CONTROL_FRAMES = 16  # in a piece; browsers send a pong per ping, and no ping
 MAX_HEAD = 32 * 1024  # bytes of a request before its body
 HEAD_TIMEOUT = 10.0  # seconds for them to arrive
 
@@ -85,6 +90,9 @@ class HttpProtocol(HttpToolsProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection of the server."""
 
+    _unread = memoryview(b"")
+    _control_frames = 0  # in the piece that is being parsed
+
     async def send(self, message: ASGISendEvent) -> None:
         """As uvicorn's, except that a close does not wait for a client that does not read."""
         if message["type"] != "websocket.close" or not self.handshake_complete:
@@ -97,12 +105,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         finally:
             if not was_writable and not self.disconnected:
                 self.writable.clear()
+        self.loop.call_soon(self._parse_piece)  # the client's close frame may be in what is unread
         self._cut_later()
 
+    async def receive(self) -> ASGIReceiveEvent:
+        """As uvicorn's, but what has arrived is parsed before more is read."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self._go_on()
+        return message
+
     def data_received(self, data: bytes) -> None:
-        """As uvicorn's, which lets a client wait for ever whose request for an upgrade cannot be parsed."""
-        super().data_received(data)
-        if not self.handshake_initiated and not self.transport.is_closing():  # the request comes in one piece
+        """As uvicorn's, which would parse all that arrived at once, however long that takes."""
+        if self.handshake_initiated:
+            self._unread = memoryview(bytes(self._unread) + data)
+            self._parse_piece()
+            return
+        super().data_received(data)  # the request, in one piece
+        if not self.handshake_initiated and not self.transport.is_closing():
+            # It could not be parsed, and uvicorn would let the client wait for ever.
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.transport.close()
 
@@ -116,9 +137,45 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.parser.close()
         self.conn.parser_exc = None
 
+    def _parse_piece(self) -> None:
+        piece, self._unread = bytes(self._unread[:PIECE]), self._unread[PIECE:]
+        if not piece or self.disconnected or self.transport.is_closing():
+            return
+        self._control_frames = 0
+        super().data_received(piece)
+        if self.transport.is_closing():
+            return
+        if self._unread and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+        if self.read_paused and (self.queue.empty() or self.close_sent):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse the next piece in a later turn of the loop, or read on if there is none."""
+        if self._unread:
+            self.loop.call_soon(self._parse_piece)
+        else:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def _too_many_control_frames(self) -> bool:
+        self._control_frames += 1
+        if self._control_frames > MAX_CONTROL_FRAMES and not self.close_sent:
+            self.conn.fail(1008, TOO_MANY_CONTROL_FRAMES)
+            self.handle_parser_exception()
+        return self.close_sent
+
+    def handle_pong(self, event: Frame) -> None:
+        """As uvicorn's, but nobody sends them without end."""
+        if not self._too_many_control_frames():
+            super().handle_pong(event)
+
     def handle_ping(self) -> None:
         """As uvicorn's, but pongs do not pile up for who does not read them (RFC 6455 section 5.5.3 lets us skip)."""
-        if self.writable.is_set():
+        if self._too_many_control_frames():
+            self.conn.data_to_send()
+        elif self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()

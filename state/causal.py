@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 Key = tuple[str, str]  # what kind of thing, and which one
+MAX_WRITERS = 256  # of whom nothing stands; beyond, the oldest are forgotten
 Value = str  # JSON text, so that two values are the same if they look the same
 
 
@@ -72,9 +73,8 @@ class CausalMap:
         counter = max(floor, *self.context.values(), 0) + 1
         author = self.author or f"{writer}.{counter}"
         entries = {at: entry for at, entry in self.entries.items() if entry.key != key}
-        return CausalMap(
-            {**entries, Dot(counter, author): Entry(key, value)}, {**self.context, author: counter}, author
-        )
+        entries[Dot(counter, author)] = Entry(key, value)
+        return CausalMap(entries, _bounded({**self.context, author: counter}, entries), author)
 
     def remove(self, key: Key) -> CausalMap:
         """Take away all values that are seen here; one that is written elsewhere at the same time stays."""
@@ -93,4 +93,18 @@ class CausalMap:
         }
         writers = {*self.context, *other.context}
         context = {writer: max(self.context.get(writer, 0), other.context.get(writer, 0)) for writer in writers}
-        return CausalMap(kept, context, self.author)
+        return CausalMap(kept, _bounded(context, kept), self.author)
+
+
+def _bounded(context: Mapping[str, int], entries: Mapping[Dot, Entry]) -> Mapping[str, int]:
+    """A context without the oldest of too many writers of whom nothing stands.
+
+    Should somebody still have what such a writer wrote, it stands again beside what took its place: a flag that is on,
+    a ban, metadata that is older. So this may restrict, and never relaxes.
+    """
+    if len(context) <= MAX_WRITERS:
+        return context
+    standing = {dot.writer for dot in entries}
+    idle = sorted((counter, writer) for writer, counter in context.items() if writer not in standing)
+    forgotten = {writer for _, writer in idle[:-MAX_WRITERS]}
+    return {writer: counter for writer, counter in context.items() if writer not in forgotten}

@@ -37,8 +37,9 @@ class Track:
 class Participant:
     """A member of a room with all it publishes.
 
-    `joined` is a Lamport time: larger than that of everybody whom its instance knew in the room when it came. Of two
-    sessions of one identity the one with the larger (joined, id) is the newer.
+    `joined` is a hybrid logical time (Kulkarni et al. 2014): milliseconds since 1970, or one more than the largest
+    that its instance knew in the room. Of two sessions of one identity the one with the larger (joined, id) is the
+    newer; the clocks decide only where the instance of the second had not heard of the first.
     """
 
     id: ParticipantId

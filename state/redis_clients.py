@@ -6,6 +6,7 @@ twice. Here nothing is tried again; deadlines are those of who asks (redis_store
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
@@ -87,6 +88,10 @@ class _Cluster(Client):
 
     async def close(self) -> None:
         await self._redis.aclose()
+        # After a failure that closes nothing, and it counts only the nodes that it knows now.
+        manager = self._redis.nodes_manager
+        nodes = [*manager.nodes_cache.values(), *manager.startup_nodes.values()]
+        await asyncio.gather(*(node.disconnect() for node in nodes), return_exceptions=True)
 
     def was_silent(self) -> None:
         self._outdated = True  # of other failures redis-py knows itself that it has to ask again

@@ -72,11 +72,13 @@ class RemoteRoom:
         """
         self._outdated = {node for node, found in listing.items() if found.age > outdated}
         for node, found in listing.items():
-            again = node in self._stripped and node not in self._outdated and found.version == self.version(node)
+            again = node in self._stripped and node not in self._outdated and keeps_up(node)
+            again = again and found.version == self.version(node)
             if node != me and (again or found.version > self.version(node)):
                 self.behind.add(node)
-        for node in [node for node in self._stripped if node not in listing and not keeps_up(node)]:
-            self.forget(node)  # it is over, and nothing of it is left that could come back
+        for node in [node for node, one in self.slices.items() if not one.members and node not in listing]:
+            if not keeps_up(node):
+                self.forget(node)  # it is over, and nothing of it is left that could come back
         lost = [
             node
             for node, one in self.slices.items()

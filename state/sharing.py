@@ -19,6 +19,7 @@ from . import wire
 from .calls import Call as Call
 from .calls import Calls
 from .guard import CircuitState, Guard, Transition
+from .lease import Lease
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
 from .modes import Mode, ModeChange, Modes
@@ -71,11 +72,8 @@ class Sharing:
         self._writes = 0
         self.notes = Notes(timing.max_notes)
         self._posting = False
-        self._announcing = False
-        self._next_announcement = now
-        self._announced_at = float("-inf")
+        self._lease = Lease(timing, now)
         self._holds_lease = False
-        self._reachable = False  # an announcement went through since the circuit last opened
         self._next_fetch = now
         self._reconciling_since = now
         self._told = False  # whether the mode was one that people hear of, at the last tick
@@ -115,7 +113,11 @@ class Sharing:
         """Say something else of this instance; at once if it accepts others or not."""
         before, self.record = self.record, wire.change_record(self.record, **changes)
         if before.accepting != self.record.accepting:
-            self._next_announcement = now
+            self._lease.next = now
+
+    def try_now(self, now: float) -> None:
+        """Look at once whether the store is there: an operator let go of its circuit."""
+        self._next_announcement = now
 
     def leave(self, now: float) -> None:
         """This instance is about to end: nobody is here any more. What lasts stays."""
@@ -141,7 +143,7 @@ class Sharing:
         """Time went on; call this some ten times a second."""
         self.guard.tick(now)
         why = self.guard.reason or self.guard.last_error or self.modes.reason
-        healthy = self._reachable and self.guard.state is CircuitState.CLOSED
+        healthy = self._lease.reachable and self.guard.state is CircuitState.CLOSED
         change = self.modes.update(now, healthy=healthy, reason="" if healthy else why)
         if change is not None:
             self._moved(change, now)
@@ -154,13 +156,12 @@ class Sharing:
             done = self.modes.reconciled(now)
             if done is not None:
                 self._moved(done, now)
-        if self.modes.mode is Mode.CLUSTERED and now - self._announced_at < 2 * self.timing.canary:
+        if self.modes.mode is Mode.CLUSTERED and self._lease.is_fresh(now):
             self._bury(now)
 
     def take_calls(self, now: float) -> list[Call]:
         """What to ask the store now. Call this after everything that went in."""
-        # Who stood still for longer than its lease may have lost its id meanwhile: ask before writing anything.
-        self._holds_lease = now - self._announced_at < self.timing.lease
+        self._holds_lease = self._lease.is_held(now)
         self._announce(now)
         if self._shares:
             self._write(now)
@@ -191,9 +192,7 @@ class Sharing:
         request = self._calls.failed(call, error, now)
         match request:
             case Announce():
-                self._announcing = False
-                away = self.guard.state is not CircuitState.CLOSED
-                self._next_announcement = now + (self.timing.canary_while_away if away else self.timing.canary_in_doubt)
+                self._lease.failed(self.guard.state is CircuitState.CLOSED, now)
             case WriteSlice(room=room):
                 self._writes -= 1
                 own = self.ours.slices.get(room)
@@ -227,13 +226,11 @@ class Sharing:
         return mode in SHARING and self.guard.state is CircuitState.CLOSED and self._holds_lease
 
     def _announce(self, now: float) -> None:
-        if self._announcing or now < self._next_announcement:
+        if not self._lease.is_due(now):
             return
         self.record = wire.change_record(self.record, shares=self.modes.mode in SHARING)
-        self._announcing = self._calls.ask(Announce(self.record, self.timing.lease), now, early=True)
-        self._next_announcement = now + (
-            self.timing.canary if self.guard.state is CircuitState.CLOSED else self.timing.canary_while_away
-        )
+        sent = self._calls.ask(Announce(self.record, self.timing.lease), now, early=True)
+        self._lease.asked(sent, self.guard.state is CircuitState.CLOSED, now)
 
     def _write(self, now: float) -> None:
         while self._writes < self.timing.max_writes and (own := self.ours.take_due(now)) is not None:
@@ -258,19 +255,17 @@ class Sharing:
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _announced(self, reply: Announced, now: float) -> None:
-        self._announcing = False
-        self._next_announcement = min(self._next_announcement, now + self.timing.canary)
+        self._lease.answered(now)
         if reply.fenced:
             self._rename(now)
             return
-        if not self._reachable:
-            self._reachable = True
+        if not self._lease.reachable:
             self.members.returned(now)
         elif not reply.known:
             self.counts["flushed"] += 1
             self.members.returned(now)
             self._begin_anew(now)
-        self._announced_at = now
+        self._lease.renewed(now)
         if self.members.announced(reply.nodes, now):
             self._events.append(NodesChanged())
         while self.members.replaced:
@@ -339,13 +334,13 @@ class Sharing:
 
     def _circuit_moved(self, transition: Transition) -> None:
         if transition.after is CircuitState.OPEN:
-            self._reachable = False
+            self._lease.reachable = False
         self._events.append(CircuitMoved(transition))
 
     def _moved(self, change: ModeChange, now: float) -> None:
         if change.mode is Mode.RECONCILING:
             self._reconciling_since = self._news_at = now
-            self._next_announcement = now  # others may expect us to keep up again
+            self._lease.next = now  # others may expect us to keep up again
             self._begin_anew(now)
         rooms: tuple[RoomName, ...] = ()
         if change.mode is Mode.CLUSTERED:
@@ -373,9 +368,9 @@ class Sharing:
         self.members.me = self.record.node
         self.epoch = 1
         self._calls.forget()
-        self._announcing = self._posting = False
+        self._posting = self._lease.announcing = False
         self._writes = 0
-        self._next_announcement = now
+        self._lease.next = now
         self.view.not_fetching()
         self.ours.rename(now)
         self._events.append(Renamed(before, self.record.node))

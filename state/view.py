@@ -123,7 +123,7 @@ class View:
         return (one.settings for one in known.slices.values() if one.settings != NO_SETTINGS) if known else iter(())
 
     def clock(self, room: RoomName) -> int:
-        """The largest Lamport time at which somebody joined a room, as far as we know."""
+        """The largest logical time at which somebody joined a room, as far as we know."""
         ours = (member.joined for member in self.own_members.get(room, {}).values())
         theirs = (remote.participant.joined for remote in self.elsewhere(room))
         return max((*ours, *theirs), default=0)

@@ -17,6 +17,7 @@ PACKAGES = ("signalling", "sfu", "state", "turn_probe", "loadtest")
 # between the world and the pure modules. Tests of pure modules need no network, no clock and no luck.
 SHELLS = {
     "signalling.admin",
+    "signalling.admin_circuits",
     "signalling.app",
     "signalling.certificates",
     "signalling.cli",
@@ -41,6 +42,7 @@ SHELLS = {
     "sfu.handshakes",
     "sfu.media_port",
     "sfu.offer_reader",
+    "sfu.receive_queue",
     "sfu.transport",
     "sfu.udp",
     "state.redis_clients",

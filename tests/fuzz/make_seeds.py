@@ -63,6 +63,35 @@ CLAIMS = {
     "operator": {"aud": ["x", "auralink-admin"], "admin_api": True, "sub": "eve", "exp": 1_700_003_600},
     "expired": {"sub": "ann", "room": "lab", "exp": 1},
 }
+SHARED = {
+    "whole_slice": {
+        "type": "changed",
+        "room": "r",
+        "node": "a-1",
+        "epoch": 1,
+        "seq": 1,
+        "fields": {"p:1": '{"id":"1","identity":"ann","name":"Ann","joined":1}'},
+    },
+    "change": {"type": "changed", "room": "r", "node": "a-1", "epoch": 1, "seq": 2, "base": 1, "fields": {"p:1": None}},
+    "too_large": {"type": "changed", "room": "r", "node": "a-1", "epoch": 1, "seq": 3, "base": 2},
+    "said": {"type": "said", "room": "r", "node": "a-1", "id": "x", "payload": "{}"},
+    "participant": {
+        "id": "p1",
+        "identity": "ann",
+        "name": "Ann",
+        "joined": 7,
+        "tracks": [["t1", "video", "camera", False], ["t2", "audio", "microphone", True]],
+    },
+    "settings": {
+        "open": {
+            "entries": [[3, "a.1", "flag", "locked", "true"], [4, "b.4", "metadata", "topic", '"x"']],
+            "context": {"a.1": 3, "b.4": 4},
+        },
+        "lasting": {"entries": [[1, "a.1", "ban", "eve", "true"]], "context": {"a.1": 2}},
+        "incarnation": "i",
+    },
+    "record": {"node": "a-1", "nonce": "n", "url": "wss://a/ws", "accepting": False, "rooms": 3, "shares": True},
+}
 SMALL_OFFER = f"""v=0
 o=- 1 1 IN IP4 0.0.0.0
 s=-
@@ -173,6 +202,7 @@ def main() -> None:
         "dev_token": _json(
             {"full": {"room": "lab", "name": "Ann", "identity": "ann"}, "short": {"room": "lab", "name": ""}}
         ),
+        "shared": _json(SHARED),
         "origin": {
             "own": b"http://example.org:8080\0example.org:8080\0http",
             "secure": b"https://example.org\0EXAMPLE.org\0ws",
@@ -181,7 +211,7 @@ def main() -> None:
         },
     }
     seeds["dtls_handshake"] = seeds["dtls_connected"] = _dtls()
-    text = {"sdp_offer": ".sdp", "messages": ".json", "tokens": ".json", "dev_token": ".json"}
+    text = {"shared": ".json", "sdp_offer": ".sdp", "messages": ".json", "tokens": ".json", "dev_token": ".json"}
     for target, files in seeds.items():
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,8 @@ from tests.support.waiting import eventually
 KEYS = "attacked:a-secret-of-at-least-thirty-two-bytes"
 RATES = Rates(video_bitrate=300_000, frame_rate=30)
 FREEZE = 1.0  # seconds that nobody may be without packets of somebody
-SLOW = 0.5  # seconds that the slowest of a hundred packets may take
-FLOODED = 1.0  # likewise where the kernel has to throw away what strangers send, and ours with it, until it is repaired
+SLOW = 0.5  # seconds that the slowest of a hundred packets may take while a member misbehaves
+FLOODED = 0.25  # likewise while strangers flood the media port
 MOST_MEMORY = 64 * 1024 * 1024
 
 DROPPED = 'auralink_datagrams_dropped_total{reason="%s"}'
@@ -132,12 +132,14 @@ async def attacked(seconds: float, ready: Path) -> None:
         judge = Judge(server, watch, peers, seconds)
         await judge.nothing()
         memory = server.rss
-        await judge.of(
-            "junk",
-            port,
-            counts=(DROPPED % "not_ours", DROPPED % "unknown_address", DROPPED % "stun_malformed"),
-            slow=FLOODED,
-        )
+        for junk in ("junk", "segmented_junk"):
+            await judge.of(
+                junk,
+                port,
+                counts=(DROPPED % "not_ours", DROPPED % "unknown_address", DROPPED % "stun_malformed"),
+                slow=FLOODED,
+            )
+        await judge.newcomer(port, url, room_of("call", "late"))
         await judge.of(
             "spoofed_stun",
             port,
@@ -157,7 +159,8 @@ async def attacked(seconds: float, ready: Path) -> None:
         print(f"  keyframes asked of the sources: {asked:.0f}")
         assert asked <= 3 * 2 * (judge.took + 1), "each source is asked at most twice per second"
         await judge.of("publish", url, room_of("call", "flood"), counts=(DROPPED % "publish_rate",))
-        await judge.of("messages", url, room_of("other", "flood"), counts=(LIMITED % "messages_per_connection",))
+        sent = await judge.of("messages", url, room_of("other", "flood"), counts=(LIMITED % "messages_per_connection",))
+        assert sent > 5_000 * seconds, "of the 10,000 messages per second that it tries"
         await judge.of(
             "slow_reader", url, room_of("slow", "deaf"), room_of("slow", "talker"), counts=(LIMITED % "outbox",)
         )
@@ -199,8 +202,8 @@ class Judge:
         after: Sequence[object] = (),
         counts: tuple[str, ...],
         slow: float = SLOW,
-    ) -> None:
-        """One attack, which must be seen in all of `counts`."""
+    ) -> int:
+        """One attack, which must be seen in all of `counts`. How often it did what it does."""
         before = await self.server.metrics()
         began = time.monotonic()
         self.watch.begin()
@@ -212,6 +215,22 @@ class Judge:
         seen = {count: metrics.get(count, 0) - before.get(count, 0) for count in (*counts, KERNEL)}
         self._verdict(name, f"{out.decode().strip()} sent; {told(seen)}", slow)
         assert all(seen[count] > 0 for count in counts), seen
+        return int(out)
+
+    async def newcomer(self, port: int, url: str, token: str) -> None:
+        """Somebody comes while the kernel throws away nearly all that strangers send, and so the newcomer's checks."""
+        self.watch.begin()
+        async with attack("segmented_junk", port, 30.0):
+            before = await self.server.metrics()
+            await eventually(lambda: self._floods(before), within=20)
+            began = time.monotonic()
+            async with Peer(url, token, publish=("microphone",), rates=RATES):
+                took = time.monotonic() - began
+        self._verdict("a newcomer", f"connected during segmented_junk in {took:.2f} s", FLOODED)
+        assert took < 10.0
+
+    async def _floods(self, before: dict[str, float]) -> bool:
+        return (await self.server.metrics())[KERNEL] > before[KERNEL] + 10_000
 
     async def half_open(self, url: str, token: str) -> None:
         """200 half-open handshakes, in which a newcomer is not caught."""

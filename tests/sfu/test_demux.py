@@ -233,3 +233,27 @@ def test_forged_checks_in_the_name_of_a_client_do_not_silence_its_own() -> None:
     world.clock.now += 1
     world.arrive(check("ann"), THERE)
     assert world.counters.checks_answered == answered + 2, "and in time it may come from elsewhere again"
+
+
+def test_forged_checks_in_the_names_of_many_are_verified_at_a_bounded_rate_and_newcomers_are_let_in() -> None:
+    world = World()
+    names = [f"peer{number:02}" for number in range(20)]
+    for name in names:
+        world.peer(name)
+        world.arrive(check(name), HERE)
+    for port in range(50):
+        for name in names:
+            world.arrive(check(name, "guessed" * 4), ("203.0.113.1", port))
+    assert world.dropped == {"stun_unauthentic": 200, "stun_over_budget": 800}
+    newcomer = world.peer("newcomer")
+    world.arrive(check("newcomer"), THERE)
+    assert world.firsts[-1] is newcomer
+
+
+def test_what_was_of_use_is_told_from_what_was_not() -> None:
+    world = World()
+    world.peer("ann")
+    arrive = world.demux.on_datagram
+    socket = cast(UdpSocket, world.socket)
+    assert not any(arrive(socket, datagram, HERE) for datagram in (RTP, DTLS, b"\xff\xff", check("ann", "x" * 12)))
+    assert all(arrive(socket, datagram, HERE) for datagram in (check("ann"), RTP, RTCP, DTLS))

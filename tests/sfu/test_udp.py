@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import struct
@@ -13,8 +12,7 @@ import pytest
 
 from sfu.addresses import LocalAddress
 from sfu.counters import Counters
-from sfu.udp import BATCH_DATAGRAMS, UdpSocket
-from tests.support.waiting import eventually
+from sfu.udp import UdpSocket
 
 ONE, OTHER = ("127.0.0.1", 1), ("127.0.0.1", 2)
 
@@ -45,9 +43,9 @@ class Kernel:
 
 @pytest.fixture
 def udp() -> Iterator[UdpSocket]:
-    opened = UdpSocket(LocalAddress("127.0.0.1"), 0, Counters(), lambda *_: None, lambda: None)
+    opened = UdpSocket(LocalAddress("127.0.0.1"), 0, Counters())
     yield opened
-    opened._socket.close()
+    opened.close()
 
 
 def queue(*sizes: int) -> list[bytes]:
@@ -125,47 +123,16 @@ def test_a_datagram_that_cannot_be_sent_is_counted(udp: UdpSocket) -> None:
     assert udp._counters.send_failures == 1
 
 
-async def test_one_wake_up_reads_a_batch_and_then_lets_others_run() -> None:
-    loop = asyncio.get_running_loop()
-    seen: list[bytes] = []
-    batches: list[int] = []
-    udp = UdpSocket(
-        LocalAddress("127.0.0.1"),
-        0,
-        Counters(),
-        lambda _s, data, _a: seen.append(data),
-        lambda: batches.append(len(seen)),
-    )
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
-        for number in range(BATCH_DATAGRAMS + 44):
-            far.sendto(number.to_bytes(2, "big"), ("127.0.0.1", udp.port))
-    udp.open(loop)
-    await eventually(lambda: len(batches) == 2, every=0)
-    udp.close(loop)
-    assert batches == [BATCH_DATAGRAMS, BATCH_DATAGRAMS + 44]
-    assert seen == [number.to_bytes(2, "big") for number in range(BATCH_DATAGRAMS + 44)]
-
-
-def test_a_fault_in_one_datagram_is_counted_and_the_next_is_handled(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[bytes] = []
-
-    def handle(_socket: UdpSocket, datagram: bytes, _address: Any) -> None:
-        if datagram == b"bad":
-            raise ValueError
-        seen.append(datagram)
-
-    udp = UdpSocket(LocalAddress("127.0.0.1"), 0, Counters(), handle, lambda: None)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
-        for data in (b"bad", b"good"):
-            far.sendto(data, ("127.0.0.1", udp.port))
-    udp._readable()
-    udp._socket.close()
-    assert (seen, udp._counters.media_internal_errors) == ([b"good"], 1)
-
-
 def test_a_port_that_is_taken_is_an_error(udp: UdpSocket) -> None:
     with pytest.raises(OSError, match="in use"):
-        UdpSocket(LocalAddress("127.0.0.1"), udp.port, Counters(), lambda *_: None, lambda: None)
+        UdpSocket(LocalAddress("127.0.0.1"), udp.port, Counters())
+
+
+def test_nobody_else_can_bind_the_port_beside_the_sockets_of_participants(udp: UdpSocket) -> None:
+    with udp.connected(ONE), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            thief.bind(("127.0.0.1", udp.port))
 
 
 def test_the_announced_address_is_the_public_one_where_there_is_one(udp: UdpSocket) -> None:

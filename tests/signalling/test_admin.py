@@ -21,6 +21,7 @@ KEYS = (secret_key("a", b"a secret that is long enough to be one"),)
 ADMIN_KEYS = (secret_key("op", b"another secret that is long enough to be one"),)
 ROOM = "/api/rooms/room"
 ADA = ROOM + "/participants/ada"
+OPEN = {"locked": False, "waiting_room": False, "metadata": {}}
 
 
 def bearer(name: str = "") -> dict[str, str]:
@@ -38,7 +39,7 @@ async def test_rooms_are_listed_a_page_at_a_time(house: Open) -> None:
         await other.say(type="join", token=home.token("bob", room="another"))
         await other.hear(m.Welcome)
         found = (await ask(home, "GET", "/api/rooms")).json()
-        quiet = {"participants": 1, "tracks": 0, "waiting": 0, "locked": False, "waiting_room": False}
+        quiet = {"participants": 1, "elsewhere": 0, "tracks": 0, "waiting": 0} | OPEN
         assert found == {"rooms": [{"name": name} | quiet for name in ("another", "room")], "next": None}
         page = (await ask(home, "GET", "/api/rooms?limit=1")).json()
         assert ([room["name"] for room in page["rooms"]], page["next"]) == (["another"], "another")
@@ -50,7 +51,8 @@ async def test_a_room_is_told_with_everybody_in_it(house: Open) -> None:
     async with house() as home, home.member("ada") as ada:
         found = (await ask(home, "GET", ROOM)).json()
         (member,) = found.pop("participants")
-        assert found == {"name": "room", "locked": False, "waiting_room": False, "waiting": [], "banned": []}
+        assert found == {"name": "room", "waiting": [], "banned": []} | OPEN
+        assert (member["presence"], member["node"]) == ("here", "here")
         assert (member["id"], member["identity"], member["connected"]) == (ada.welcome.participant, "ada", True)
         assert member["permissions"]["chat"]
         assert (await ask(home, "GET", "/api/rooms/empty")).json()["code"] == "unknown_room"
@@ -128,6 +130,23 @@ async def test_a_room_is_locked_and_unlocked(house: Open) -> None:
         assert (await ask(home, "POST", "/api/rooms/empty/lock")).json()["code"] == "unknown_room"
 
 
+async def test_what_is_written_at_a_room_is_changed_field_by_field_or_as_a_whole(house: Open) -> None:
+    async with house() as home, home.member("ada") as ada:
+        where = ROOM + "/metadata"
+        for method, wish, after in (
+            ("POST", {"title": "Monday", "agenda": "all"}, {"title": "Monday", "agenda": "all"}),
+            ("POST", {"agenda": None, "x": "y"}, {"title": "Monday", "x": "y"}),
+            ("PUT", {"title": "Tuesday"}, {"title": "Tuesday"}),
+            ("PUT", {}, {}),
+            ("PUT", {str(n): "x" * 1000 for n in range(32)}, {str(n): "x" * 1000 for n in range(32)}),
+        ):
+            assert (await ask(home, method, where, wish)).status_code == 204
+            assert (await ada.hear(m.RoomUpdated)).metadata == after
+            assert (await ask(home, "GET", ROOM)).json()["metadata"] == after
+        assert (await ask(home, "POST", where, {"one": "more"})).json()["code"] == "too_much_metadata"
+        assert (await ask(home, "POST", where, {})).status_code == 204
+
+
 async def test_who_waits_is_admitted_or_denied(house: Open) -> None:
     async with house() as home, home.member("ada") as ada, home.socket() as bob, home.socket() as eve:
         assert (await ask(home, "POST", ROOM + "/waiting-room", {"on": True})).status_code == 204
@@ -167,7 +186,8 @@ async def test_a_room_ends_for_everybody_and_may_begin_again(house: Open) -> Non
         ("GET", ROOM + "/nothing", None, 404, "no_such_endpoint"),
         ("POST", "/api/rooms", None, 404, "no_such_endpoint"),
         ("POST", ADA + "/mute/more", None, 404, "no_such_endpoint"),
-        ("PUT", ROOM, None, 405, "http_405"),
+        ("PUT", ROOM, None, 404, "no_such_endpoint"),
+        ("PATCH", ROOM, None, 405, "http_405"),
         ("GET", "/api/rooms?limit=0", None, 400, "invalid_request"),
         ("GET", "/api/rooms?limit=1001", None, 400, "invalid_request"),
         ("GET", "/api/rooms?limit=x", None, 400, "invalid_request"),
@@ -183,6 +203,10 @@ async def test_a_room_ends_for_everybody_and_may_begin_again(house: Open) -> Non
         ("POST", ADA + "/permissions", {"publish": [[]]}, 400, "invalid_request"),
         ("POST", ADA + "/permissions", {"root": True}, 400, "invalid_request"),
         ("POST", ROOM + "/waiting-room", {}, 400, "invalid_request"),
+        ("POST", ROOM + "/metadata", {"title": 7}, 400, "invalid_request"),
+        ("PUT", ROOM + "/metadata", {"title": "x" * 1025}, 400, "invalid_request"),
+        ("POST", ROOM + "/metadata", {"x": "y" * 70_000}, 413, "body_too_large"),
+        ("POST", ROOM + "/metadata", {"title": "x"}, 404, "unknown_room"),
         ("POST", ADA + "/mute", {"track": "x" * 5000}, 413, "body_too_large"),
         ("POST", ADA + "/mute", {}, 404, "unknown_participant"),
     ],

@@ -159,3 +159,18 @@ def test_the_two_files_of_tls_go_together(flags: dict[str, str]) -> None:
 
 def test_turn_needs_its_secret() -> None:
     assert "--turn-secret" in sentence({"turn": "turn:t.example:3478"})
+
+
+@pytest.mark.parametrize(
+    "text", ["wss://two.example.org", "wss://*.example.org", "ws://127.0.0.1:8080", "wss://[::1]:1"]
+)
+def test_where_instances_are_is_told_as_a_policy_has_it(text: str) -> None:
+    assert load({"instance_origins": text}, {}).instance_origins == (text,)
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "wss:", "https://two.example.org", "wss://a;b", "wss://a b", "wss://a/ws", "wss://*"]
+)
+def test_what_would_open_a_policy_wider_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="wss://HOST"):
+        load({"instance_origins": text}, {})

@@ -178,11 +178,18 @@ def test_nonsense_without_end_closes_the_socket_but_not_the_session() -> None:
     ada.resumes().hears(m.Welcome)
 
 
-def test_a_flood_is_refused_and_then_cut_off() -> None:
-    stage = Stage(messages=Rate(per_second=1.0, burst=5.0), max_bad_messages=3)
+def test_who_sends_too_fast_is_answered_and_read_more_slowly() -> None:
+    stage = Stage(messages=Rate(per_second=2.0, burst=5.0), max_bad_messages=3)
+    limited: list[str] = []
+    stage.conference.limited = limited.append
     ada = stage.joins("ada")
-    for _ in range(20):
+    for _ in range(4):
         ada.says(m.Ping())
-    kinds = [type(message).__name__ for message in ada.told]
-    assert kinds == ["Pong"] * 4 + ["Error"] * 4 + ["Goodbye"]
-    assert ada.closed == 1008
+    assert (len(ada.told), ada.slowed) == (4, 0.0)
+    for number in range(1, 21):
+        ada.says(m.Ping())
+        assert ada.slowed == pytest.approx(0.5 * number)
+        stage.passes(0.5)  # as long as it was not read
+    assert {type(message) for message in ada.told} == {m.Pong}
+    assert ada.closed is None
+    assert limited == ["messages_per_connection"] * 20

@@ -215,3 +215,14 @@ def test_who_joins_during_an_outage_is_told_of_it_in_the_welcome() -> None:
     (degradation,) = client.hears(m.Welcome).degraded
     assert degradation.mode == "standalone"
     assert "Your call goes on" in degradation.message
+
+
+def test_the_newer_session_is_known_as_such_where_nobody_had_heard_of_the_older_one() -> None:
+    neighbours = Neighbours("a", "b")
+    for name in ("eve", "ewa", "ada"):
+        stays(neighbours["a"], name)
+    neighbours.passes(1.0)
+    again = stays(neighbours["b"], "ada")  # a room that b knows nothing of yet
+    neighbours.passes(1.0)
+    assert again.closed is None
+    assert neighbours["a"].conference.rooms.by_identity(ROOM, Identity("ada")) is None

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from signalling import http, websocket_protocol
 from signalling import messages as m
 from signalling.tokens import secret_key
+from tests.support.redis_server import redis_server
+from tests.support.waiting import eventually
 
 from .conftest import Open
 
@@ -55,6 +58,46 @@ async def test_the_policy_lets_a_page_resume_at_the_url_that_welcome_tells(house
     async with house(advertise_url="wss://node1.example.org:8443/a/ws") as home, home.http() as client:
         policy = (await client.get("/")).headers["Content-Security-Policy"]
         assert f"ws://{home.host} wss://{home.host} wss://node1.example.org:8443;" in policy
+
+
+@pytest.mark.parametrize(
+    ("options", "sockets"),
+    [
+        ({"advertise_url": "ws://one.example.org/ws"}, "ws://one.example.org ws: wss:"),
+        ({"advertise_url": "wss://one.example.org/ws"}, "wss://one.example.org wss:"),
+        (
+            {"advertise_url": "wss://one.example.org/ws", "instance_origins": ("wss://*.example.org",)},
+            "wss://one.example.org wss://*.example.org",
+        ),
+    ],
+)
+async def test_where_rooms_are_shared_a_page_may_follow_its_room_to_an_instance_that_is_not_there_yet(
+    options: dict[str, Any], sockets: str, shared_house: Open, web: Path
+) -> None:
+    async with shared_house(redis_url="redis://127.0.0.1:1", **options) as home, home.http() as client:
+        policy = (await client.get("/")).headers["Content-Security-Policy"]
+        assert f"connect-src 'self' ws://{home.host} wss://{home.host} {sockets};" in policy
+    async with shared_house(**options) as home, home.http() as client:  # alone, it has nowhere to go
+        policy = (await client.get("/")).headers["Content-Security-Policy"]
+        assert "wss:;" not in policy
+        assert "*" not in policy
+
+
+async def test_pages_of_other_instances_may_connect_and_no_others(shared_house: Open) -> None:
+    async with (
+        redis_server() as redis,
+        shared_house(redis_url=redis.url, advertise_url="wss://one.example.org/ws") as one,
+        shared_house(redis_url=redis.url, advertise_url="wss://two.example.org:8443/ws") as two,
+    ):
+        for home in (one, two):
+            await eventually(lambda home=home: home.sharing.members.nodes)  # type: ignore[misc]
+        async with one.member("ada", stay=True, origin="https://two.example.org:8443"):
+            pass
+        for origin in ("https://two.example.org", "http://two.example.org:8443", "https://three.example.org"):
+            with pytest.raises(InvalidStatus) as refused:
+                async with one.socket(origin=origin):
+                    pass
+            assert refused.value.response.status_code == 403
 
 
 async def test_files_have_the_types_that_browsers_insist_on(house: Open, web: Path) -> None:

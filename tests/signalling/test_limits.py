@@ -72,6 +72,12 @@ def test_a_count_refuses_one_too_many_and_forgets_who_is_gone() -> None:
     assert len(count) == 0
 
 
+def test_what_is_spent_too_much_is_made_up_for_in_time() -> None:
+    bucket = TokenBucket(Rate(per_second=2.0, burst=2.0), 0.0)
+    assert [bucket.spend(0.0), bucket.spend(0.0), bucket.spend(0.0), bucket.spend(0.5)] == [0.0, 0.0, 0.5, 0.5]
+    assert [bucket.wait(1.0), bucket.wait(1.5)] == [0.5, 0.0]
+
+
 def test_strikes_are_forgotten_with_their_window() -> None:
     strikes = Strikes(most=2, window=10.0, now=0.0)
     assert [strikes.add(1.0), strikes.add(2.0), strikes.add(10.0), strikes.add(11.0)] == [False] * 4

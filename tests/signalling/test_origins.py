@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from signalling.origins import allowed, clean_host, is_loopback_host, is_loopback_name, same_origin, websocket_url
+from signalling.origins import (
+    allowed,
+    clean_host,
+    is_loopback_host,
+    is_loopback_name,
+    page_origin,
+    same_origin,
+    websocket_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +110,30 @@ def test_this_machine_has_these_names(host: str) -> None:
 )
 def test_others_have_not(host: str) -> None:
     assert not is_loopback_name(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("wss://two.example.org/ws", "https://two.example.org"),
+        ("wss://Two.example.org:443/ws", "https://two.example.org"),
+        ("ws://127.0.0.1:8080/ws", "http://127.0.0.1:8080"),
+        ("ws://[::1]:8080/ws", "http://[::1]:8080"),
+        ("wss://user@two.example.org:80/ws", "https://two.example.org:80"),
+        ("", ""),
+        ("https://two.example.org", ""),
+        ("ws://[::1", ""),
+        ("ws://two.example.org:99999/ws", ""),
+        ("ws:///ws", ""),
+        ("wss://two example/ws", ""),
+        ("wss://*/ws", ""),
+    ],
+)
+def test_the_page_of_another_instance_has_the_origin_that_browsers_tell(url: str, origin: str) -> None:
+    assert page_origin(url) == origin
+
+
+@given(st.text())
+def test_no_url_that_another_instance_tells_stops_us(url: str) -> None:
+    origin = page_origin(url)
+    assert origin == "" or same_origin(origin, origin.partition("://")[2])

@@ -18,7 +18,6 @@ from sfu.media_plane import PeerId, PeerStateChanged, SlotsChanged, TrackId
 from signalling import messages as m
 from signalling import moderation
 from signalling.conference import Refused
-from signalling.websocket_protocol import WebSocketProtocol
 from state.model import Identity, RoomName
 from tests.support.waiting import eventually
 
@@ -87,21 +86,6 @@ async def test_a_stranger_may_not_say_much(house: Open) -> None:
         await stranger.say(type="join", token="x" * 20_000)
         assert (await stranger.hear(m.Error)).code == "message_too_large"
         await stranger.is_closed(1008)
-
-
-async def test_a_flood_is_answered_with_a_bounded_number_of_errors_and_then_cut_off(house: Open) -> None:
-    async with house() as home, home.member("ada") as ada:
-        heard: list[m.ServerMessage] = []
-        with contextlib.suppress(ConnectionClosed):
-            for _ in range(1000):
-                await ada.socket.send("{")
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                heard.append(m.parse_server_message(await asyncio.wait_for(ada.socket.recv(), 5)))
-        await ada.is_closed(1008)
-        assert len(heard) == 22
-        assert isinstance(heard[-1], m.Goodbye)
-        assert (heard[-1].code, heard[-1].resume) == ("too_many_errors", True)
 
 
 async def test_a_token_that_is_not_ours_opens_nothing(house: Open) -> None:
@@ -272,36 +256,6 @@ async def test_a_client_that_does_not_answer_pings_is_cut_off(house: Open) -> No
         ada.socket.transport.pause_reading()  # type: ignore[attr-defined]
         await eventually(lambda: home.server.conference.detached)
         ada.socket.transport.abort()
-
-
-async def test_empty_fragments_do_not_pile_up(house: Open) -> None:
-    async with house() as home, home.member("ada") as ada:
-        ada.socket.transport.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 100)
-        await ada.is_closed(1009)
-        async with home.socket() as back:
-            await back.say(type="resume", resume_token=ada.welcome.resume_token)
-            assert (await back.hear(m.Welcome)).resumed
-
-
-async def test_pongs_do_not_pile_up_for_a_client_that_does_not_read(
-    house: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held: list[int] = []
-    plain = WebSocketProtocol.handle_ping
-
-    def watched(self: WebSocketProtocol) -> None:
-        plain(self)
-        held.append(self.transport.get_write_buffer_size())
-
-    monkeypatch.setattr(WebSocketProtocol, "handle_ping", watched)
-    async with house() as home, home.member("ada") as ada:
-        ada.socket.transport.pause_reading()  # type: ignore[attr-defined]
-        ping = b"\x89\xfd" + bytes(4) + b"x" * 125
-        for count in range(1000, 60_001, 1000):  # 8 MB, of which the network takes some
-            ada.socket.transport.write(ping * 1000)
-            await eventually(lambda count=count: len(held) == count, every=0.005)
-        ada.socket.transport.abort()
-    assert 64 * 1024 < max(held) < 128 * 1024
 
 
 # --------------------------------------------------------------------------------------------------------- the end

@@ -106,6 +106,8 @@ class Promises:
         """The mode of an instance changed: as is allowed, and not before its time."""
         if change.before is change.mode:
             return  # nothing moved: people are told of an outage that was there from the start
+        if change.mode is change.before:
+            return  # people are told late of what began long ago
         last = self._moves.get(name)
         assert (change.before, change.mode) in MOVES
         stayed = None if last is None else change.at - last.at

@@ -76,7 +76,10 @@ async def succeeds(store: RedisStore, number: int, within: float = 10.0) -> set[
         reasons.update(now)
         return now == {""}
 
-    await eventually(tries, within)
+    try:
+        await eventually(tries, within)
+    except AssertionError:
+        raise AssertionError(f"still failing after {within} s: {reasons}") from None
     return reasons - {""}
 
 
@@ -177,22 +180,27 @@ async def test_rooms_that_move_to_another_node_of_the_cluster_are_found(
     assert await succeeds(on_cluster, 1) == set()
     for node in cluster.nodes:
         await node.flushall()
-    moved = [f"auralink:{{{room}}}:nodes" for room in ROOMS] + ["auralink:inbox:{a}", "auralink:nodes"]
-    holders = [await cluster.holder(key) for key in moved]
-    for key, holder in zip(moved, holders, strict=True):
-        await _moves(cluster, key, holder)
+    keys = [f"auralink:{{{room}}}:nodes" for room in ROOMS] + ["auralink:inbox:{a}", "auralink:nodes"]
+    to, *others = cluster.nodes
+    moved = [key for key in keys if await cluster.holder(key) in others]
+    assert len(moved) > 5  # more often than redis-py by default puts up with
+    for key in moved:
+        await _moves(cluster, key, to)
     assert await succeeds(on_cluster, 2) == set()
     for room in ROOMS:
         assert await fetch(on_cluster, "a", room=room) == {"a": ((1, 2), {"x": "2"})}
     assert await on_cluster.receive(NodeId("a"), 0) == ["2"]
 
 
-async def _moves(cluster: RedisCluster, key: str, holder: RedisServer) -> None:
-    """Give the empty slot of `key` to the next node after `holder`."""
-    to = cluster.nodes[(cluster.nodes.index(holder) + 1) % 3]
-    slot, name = await to.command("CLUSTER", "KEYSLOT", key), await to.command("CLUSTER", "MYID")
+async def _moves(cluster: RedisCluster, key: str, to: RedisServer) -> None:
+    """Give the empty slot of `key` to a node. All that move go to the same one: of two, each could undo the other's."""
+    holder = await cluster.holder(key)
+    slot = await to.command("CLUSTER", "KEYSLOT", key)
+    name, before = await to.command("CLUSTER", "MYID"), await holder.command("CLUSTER", "MYID")
     assert isinstance(slot, int)
     assert isinstance(name, str)
+    assert isinstance(before, str)
+    await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", before)  # who imported a slot has the last word on it
     for node in [to, *(node for node in cluster.nodes if node is not to)]:
         await node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 from state.model import RoomName
-from state.modes import Mode
-from tests.state.world import World, locked
+from state.modes import Mode, Modes, Stays
+from state.sharing import Call
+from state.store import Announce, Request, WriteSlice
+from tests.state.world import Instance, World, locked
 
 ROOM = RoomName("room")
 
@@ -81,3 +85,104 @@ def test_a_store_that_was_flushed_is_filled_again_and_nobody_leaves() -> None:
         assert a.roster(ROOM) == b.roster(ROOM) == {ada.id: "ada", bob.id: "bob"}
     assert len(world.store.rooms[ROOM]) == 2
     assert a.changes[-1][1] is Mode.CLUSTERED
+
+
+def clustered(seed: int) -> World:
+    """Three instances that share."""
+    world = World(seed)
+    world.run(4)
+    return world
+
+
+def test_who_forgot_a_room_and_is_asked_about_it_says_that_nobody_is_there() -> None:
+    world = clustered(5)
+    a, b, c = world.instances.values()
+    bob = b.join(ROOM, "bob")
+    world.run(1)
+    earlier = copy.deepcopy(world.store)
+    b.leave(ROOM, bob.id)
+    world.run(1)
+    world.go_back(earlier)  # the store says again that bob is there
+    ada = a.join(ROOM, "ada")
+    world.run(0.3)
+    assert a.roster(ROOM) == {ada.id: "ada", bob.id: "bob"}
+    a.rename(ROOM, ada.id, "Ada")
+    world.run(2)
+    assert a.roster(ROOM) == {ada.id: "Ada"}
+    assert ROOM not in b.sharing.ours
+    assert b.sharing.counts["denials"] == 1
+    assert list(c.sharing.ours) == []
+
+
+def test_who_stood_still_for_longer_than_its_lease_asks_before_it_writes() -> None:
+    world = clustered(6)
+    a, b, _ = world.instances.values()
+    ada = a.join(ROOM, "ada")
+    world.run(1)
+    asked: list[Request] = []
+    a.stopped = True
+    world.run(60)
+    a.join(ROOM, "eve")
+    send = world.send
+
+    def listen(instance: Instance, call: Call) -> None:
+        if instance is a:
+            asked.append(call.request)
+        send(instance, call)
+
+    world.send = listen  # type: ignore[method-assign]
+    a.go_on()
+    world.run(5)
+    assert isinstance(asked[0], Announce)
+    first = next(number for number, request in enumerate(asked) if isinstance(request, WriteSlice))
+    assert first > 0
+    b.join(ROOM, "bob")
+    world.run(1)
+    assert ada.id in b.roster(ROOM)
+
+
+def test_while_an_instance_waits_until_it_may_share_again_its_people_are_kept_as_unknown() -> None:
+    world = World(7)
+    a, b, _ = world.instances.values()
+    b.sharing.modes = Modes(world.now, Stays(first=50.0))
+    world.run(4)
+    a.join(ROOM, "ada")
+    bob = b.join(ROOM, "bob")
+    world.run(1)
+    b.link.up = False
+    world.run(4)
+    b.link.up = True
+    world.flush()
+    world.run(40)
+    assert b.sharing.modes.mode is Mode.STANDALONE
+    (known,) = a.sharing.view.elsewhere(ROOM)
+    assert (known.participant.id, known.unknown) == (bob.id, True)
+
+
+def test_settings_of_a_room_are_heard_by_an_instance_when_somebody_comes_there() -> None:
+    world = clustered(8)
+    a, b, _ = world.instances.values()
+    bob = b.join(ROOM, "bob")
+    b.write(ROOM, lambda old, writer, floor: old.put_lasting("ban", "eve", "true", writer, floor))
+    b.leave(ROOM, bob.id)
+    a.join(ROOM, "ada")
+    a.write(ROOM, locked)
+    world.run(2)
+    assert b.settings[ROOM].is_banned("eve")
+    assert not b.settings[ROOM].flag("locked"), "nobody is there whom it would concern"
+    b.join(ROOM, "cleo")
+    world.run(1)
+    assert b.settings[ROOM].flag("locked")
+
+
+def test_a_lifted_ban_is_lifted_everywhere() -> None:
+    world = clustered(9)
+    a, b, _ = world.instances.values()
+    a.join(ROOM, "ada")
+    b.join(ROOM, "bob")
+    a.write(ROOM, lambda old, writer, floor: old.put_lasting("ban", "eve", "true", writer, floor))
+    world.run(1)
+    assert b.settings[ROOM].is_banned("eve")
+    b.write(ROOM, lambda old, _writer, _floor: old.remove_lasting("ban", "eve"))
+    world.run(1)
+    assert not a.settings[ROOM].is_banned("eve")

@@ -25,9 +25,9 @@ BRANCHES = (
 )
 
 
-def simulate(seed: int) -> World:
-    """One run: all is well, things go wrong, all is well again."""
-    world = World(seed)
+def simulate(seed: int, *, record: bool = False) -> World:
+    """One run: all is well, things go wrong, all is well again. With `record` all requests are kept."""
+    world = World(seed, record=record)
     random = world.random
     long = random.random() < 0.05
     trouble = Trouble(world, long=long)
@@ -114,8 +114,7 @@ def test_whatever_happens_nothing_is_wrong_and_afterwards_all_agree(first: int) 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif("SEED" in os.environ, reason="one run does not see all")
 def test_the_runs_come_through_every_branch() -> None:
     reached = sum((play(first) for first in range(0, RUNS, BATCH)), Counter())
     print(dict(reached))
-    assert all(reached[branch] for branch in BRANCHES), reached
+    assert "SEED" in os.environ or all(reached[branch] for branch in BRANCHES), reached  # one run does not see all

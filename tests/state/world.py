@@ -199,7 +199,7 @@ class Instance:
 class World:
     """The store, the instances, the network and the time."""
 
-    def __init__(self, seed: int, names: str = "abc") -> None:
+    def __init__(self, seed: int, names: str = "abc", *, record: bool = False) -> None:
         self.seed = seed
         self.random = random.Random(seed)
         self.now = 1000.0
@@ -207,7 +207,8 @@ class World:
         self.store = MemoryStore()
         self.promises = Promises()
         self.branches: Counter[str] = Counter()
-        self.requests: list[tuple[float, Request, Reply]] | None = None  # all that the store executed, if recorded
+        self.requests: list[Request | None] = []  # all that the store executed, if they are recorded; None: it lost all
+        self._records = record
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.instances = {name: Instance(name, self) for name in names}
 
@@ -251,6 +252,8 @@ class World:
     def flush(self) -> None:
         """The store loses all."""
         self.store.flush()
+        if self._records:
+            self.requests.append(None)
         self.promises.store_lost_writes()
 
     # --------------------------------------------------------------------------------------------------- the network
@@ -298,8 +301,8 @@ class World:
         """The store takes a request."""
         reply = self.store.execute(request, self.now)
         self.promises.stored(self.store, request, reply)
-        if self.requests is not None:
-            self.requests.append((self.now, request, reply))
+        if self._records:
+            self.requests.append(request)
         return reply
 
 

@@ -31,15 +31,31 @@ from loadtest.sdp import LocalTransport, OfferedSection, read_answer, write_offe
 from sfu import rtcp, stun
 from sfu.dtls import Certificate
 
+UDP_SEGMENT = 103  # linux/udp.h
+
 # ------------------------------------------------------------------------------------------------ of strangers
 
 
 def junk(port: int, seconds: float) -> int:
-    """Datagrams of noise with every first byte, as fast as one core can send them."""
-    noise = [bytes([first]) + os.urandom(199) for first in range(256)]
+    """Datagrams of noise with every first byte, each sent on its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.connect(("127.0.0.1", port))
-        return repeat(seconds, (lambda datagram=datagram: stranger.send(datagram) for datagram in noise))
+        return repeat(seconds, (lambda datagram=datagram: stranger.send(datagram) for datagram in noise()))
+
+
+def segmented_junk(port: int, seconds: float) -> int:
+    """The same as fast as one core can send it: 64 datagrams in one call, which the kernel takes apart."""
+    datagrams = noise()
+    runs = [b"".join(datagrams[first : first + 64]) for first in range(0, len(datagrams), 64)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.connect(("127.0.0.1", port))
+        stranger.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(datagrams[0]))
+        return 64 * repeat(seconds, (lambda run=run: stranger.send(run) for run in runs))
+
+
+def noise() -> list[bytes]:
+    """A datagram for every first byte."""
+    return [bytes([first]) + os.urandom(199) for first in range(256)]
 
 
 def spoofed_stun(port: int, seconds: float, ufrag: str) -> int:
@@ -110,17 +126,17 @@ async def publish(url: str, token: str, seconds: float) -> int:
 
 
 async def messages(url: str, token: str, seconds: float) -> int:
-    """10,000 messages per second from one client, that joins again whenever it is sent away."""
+    """10,000 messages per second from one client, on one connection until that takes no more, then on another."""
     done, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
-        with contextlib.suppress(WebSocketException, OSError):
+        with contextlib.suppress(WebSocketException, OSError):  # a timeout is an OSError, too
             async with joined(url, token) as client:
                 while (now := time.monotonic()) < until:
-                    for _ in range(100):
-                        await client.send('{"type":"ping"}')
-                    done += 100
+                    async with asyncio.timeout(0.2):
+                        for _ in range(100):
+                            await client.send('{"type":"ping"}')
+                            done += 1
                     await asyncio.sleep(max(0.0, now + 0.01 - time.monotonic()))
-        await asyncio.sleep(0.2)
     return done
 
 
@@ -207,6 +223,7 @@ async def joined(url: str, token: str, *, deaf: bool = False) -> AsyncIterator[C
 
 STRANGERS: dict[str, Callable[..., int]] = {
     "junk": junk,
+    "segmented_junk": segmented_junk,
     "spoofed_stun": spoofed_stun,
     "client_hellos": client_hellos,
 }

@@ -30,7 +30,8 @@ window.caller ??= (() => {
       message: detail.message ?? detail.error?.message,
       presence: detail.participant?.presence,
       mode: detail.degradation?.mode,
-      ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to', 'url', 'dependency'].map((key) => [key, detail[key]])),
+      dependency: detail.dependency ?? detail.degradation?.dependency,
+      ...Object.fromEntries(['code', 'reason', 'state', 'rejoined', 'name', 'own', 'to', 'url'].map((key) => [key, detail[key]])),
     });
   }
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sfu import media_plane as media
 from signalling import control
 from signalling import messages as m
-from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, Record, Send, Verified
+from signalling.commands import AnswerOffer, CloseSocket, Command, OpenPeer, ReadLater, Record, Send, Verified
 from signalling.conference import Conference, Rules
 from signalling.events import (
     Connected,
@@ -69,6 +69,8 @@ class Stage:
                         self.clients[socket].told.append(message)
                 case CloseSocket(socket, code, _):
                     self.clients[socket].closed = int(code)
+                case ReadLater(socket, seconds):
+                    self.clients[socket].slowed += seconds
                 case Verified():
                     pass
                 case Record():
@@ -169,6 +171,7 @@ class Client:
         self.socket = socket
         self.told: list[m.Message] = []
         self.closed: int | None = None  # the close code
+        self.slowed = 0.0  # seconds for which nothing was to be read of it
         self.id = ""
         self.resume_token = ""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+
+import pytest
 
 from state.memory_store import MemoryStore
 from state.model import NodeId, RoomName
@@ -19,10 +22,13 @@ from state.store import (
     Post,
     Reply,
     Request,
+    StoreError,
     WriteSlice,
     Written,
 )
 from state.wire import NodeRecord
+
+from .waiting import eventually
 
 LIFE = 60.0  # seconds: longer than any test
 ROOM = RoomName("room")
@@ -135,3 +141,51 @@ async def fetch(store: Store | RedisStore, *nodes: str, room: str = ROOM) -> Map
 async def post(store: Store | RedisStore, *notes: tuple[str, str], most: int = 1000, life: float = LIFE) -> None:
     """Put notes into inboxes."""
     await store.execute(Post(tuple((NodeId(node), text) for node, text in notes), most, life))
+
+
+# ------------------------------------------------------------------------------------------------------- in trouble
+
+
+async def failure(asking: Awaitable[object]) -> StoreError:
+    """The error that asking ends in."""
+    with pytest.raises(StoreError) as raised:
+        await asking
+    return raised.value
+
+
+async def reason(asking: Awaitable[object]) -> str:
+    """Why asking failed."""
+    error = await failure(asking)
+    assert not error.ours
+    return error.reason
+
+
+async def each_reason(store: RedisStore) -> set[str]:
+    """Why a write, an announcement and a note failed."""
+    return {
+        await reason(write(store, (1, 1), {"x": "1"}, room="another")),
+        await reason(announce(store, "a")),
+        await reason(post(store, ("a", "1"))),
+    }
+
+
+async def works(store: RedisStore) -> None:
+    """Check that each way to Redis is open."""
+    await announce(store, "a")
+    await write(store, (9, int(time.monotonic() * 1000)), {"x": "1"}, node="works", room="works")
+    await post(store, ("works", "1"))
+    assert await store.receive(NodeId("works"), 0)
+
+
+async def soon_works(store: RedisStore, within: float = 10.0) -> None:
+    """Check that each way to Redis is open after a while."""
+
+    async def does() -> bool:
+        try:
+            await works(store)
+        except StoreError:
+            await store.reset()
+            return False
+        return True
+
+    await eventually(does, within)

@@ -114,7 +114,11 @@ export class Call {
       this.#changed();
     });
     on('metadata-changed', () => this.#showTitle());
-    on('migration-failed', () => toast('The server wants to hand this call over, and the other server cannot be reached.'));
+    const unreachable = new Set(); // told once for each: a server may ask again
+    on('migration-failed', ({ url }) => {
+      if (!unreachable.has(url)) toast('The server wants to hand this call over, and the other server cannot be reached.');
+      unreachable.add(url);
+    });
     on('disconnected', ended);
     on('media-state', ({ state }) => {
       this.#connection.media = state;
