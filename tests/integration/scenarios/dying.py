@@ -14,6 +14,7 @@ import time
 from tests.support.cluster import instances, meet, room_at, stored_rooms
 from tests.support.people import people
 from tests.support.redis_server import redis_server
+from tests.support.waiting import eventually
 
 GONE_WITHIN = 20.0
 BACK_WITHIN = 10.0
@@ -73,17 +74,22 @@ async def stopped(seconds: float) -> str:
         finally:
             os.kill(b.pid, signal.SIGCONT)
         woke = time.monotonic()
+        if bob.stay.is_lost:  # its client gave the socket up; it comes back, as clients do
+            await bob.resume()
         for one in (ada, abe, art, bob):
             await one.sees("ada", "abe", "art", "bob", within=BACK_WITHIN)
         await bob.until(lambda: bob.stay.rules["metadata"] == {"title": "while you slept"}, 5.0)
         back = time.monotonic() - woke
         await meet(a, b)
-        # No ghosts: neither in what the instances say, nor in Redis, once all are where they want to be.
-        at_a, at_b = await room_at(a, "lab"), await room_at(b, "lab")
-        found = sorted(one["identity"] for room in (at_a, at_b) if room for one in room["participants"])
-        assert found == ["abe", "ada", "art", "bob"]
-        slices = (await stored_rooms(redis))["lab"]
-        assert sorted(name for people in slices.values() for name in people) == found
+
+        async def no_ghosts() -> bool:
+            """Neither in what the instances say nor in Redis, once all are where they want to be."""
+            rooms = [await room_at(server, "lab") for server in (a, b)]
+            said = sorted(one["identity"] for room in rooms if room for one in room["participants"])
+            slices = (await stored_rooms(redis))["lab"]
+            return said == sorted(name for people in slices.values() for name in people) == ["abe", "ada", "art", "bob"]
+
+        await eventually(no_ghosts)
         told = ada.stay.counts(since=woke)
-        assert told["participant_joined"] <= 2, told
+        assert told["participant_joined"] <= 3, told  # `bob`, elsewhere, known again, or here
         return f"stopped for {seconds:g} s: its people left after {gone:.1f} s, were back {back:.1f} s after it went on"
