@@ -35,7 +35,7 @@ class Cluster:
     @property
     def writer(self) -> str:
         """How this instance signs what it writes."""
-        return ALONE if self.sharing is None else self.sharing.record.node
+        return ALONE if self.sharing is None else self.sharing.writer
 
     @property
     def circuits(self) -> dict[str, Guard]:
