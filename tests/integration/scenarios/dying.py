@@ -84,10 +84,12 @@ async def stopped(seconds: float) -> str:
 
         async def no_ghosts() -> bool:
             """Neither in what the instances say nor in Redis, once all are where they want to be."""
-            rooms = [await room_at(server, "lab") for server in (a, b)]
-            said = sorted(one["identity"] for room in rooms if room for one in room["participants"])
-            slices = (await stored_rooms(redis))["lab"]
-            return said == sorted(name for people in slices.values() for name in people) == ["abe", "ada", "art", "bob"]
+            said = [room["participants"] for server in (a, b) if (room := await room_at(server, "lab"))]
+            stored = (await stored_rooms(redis))["lab"].values()
+            found = [[one["identity"] for one in people] for people in said] + [
+                [one for slice in stored for one in slice]
+            ]
+            return all(sorted(names) == ["abe", "ada", "art", "bob"] for names in found)
 
         await eventually(no_ghosts)
         told = ada.stay.counts(since=woke)

@@ -23,7 +23,7 @@ SHORTEST_STAY = 5.0  # seconds
 TOLERANCE = 0.3  # of the way that news takes
 FLAPS_EVERY = 5.0
 RESET_SHARE = 0.3
-REPLIES_WITHIN = 0.25
+REPLIES_WITHIN = 0.4  # seconds; a request to Redis may take longer
 ANNOUNCED_WITHIN = 5.0
 
 
