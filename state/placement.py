@@ -18,9 +18,11 @@ def home(room: RoomName, me: NodeRecord, others: Iterable[NodeRecord], hosts: Ma
     """The instance for `room`. `hosts` says how many of its people are where.
 
     Instances that are about to end, or that cannot say where clients reach them, are left out, unless none is left. A
-    new room stays in the region that it is asked for in, if somebody takes it there.
+    new room stays in the region that it is asked for in, if somebody takes it there. Of several at one address only
+    the last one answers there: the others are what the store still knows of processes that are gone.
     """
-    able = [one for one in (me, *others) if one.accepting and (one.url or one.node == me.node)]
+    at = {one.url: one for one in sorted(others, key=lambda one: (one.started, one.node))} | {me.url: me}
+    able = [one for one in at.values() if one.accepting and (one.url or one.node == me.node)]
     hosting = [one for one in able if hosts.get(one.node)]
     if hosting:
         return max(hosting, key=lambda one: (hosts[one.node], weight(room, one.node)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from playwright.async_api import expect
 
 from tests.support.balancer import balancer
 from tests.support.call import all_meet
 from tests.support.chromium import Chromium
-from tests.support.instances import Instance, instances
+from tests.support.instances import Instance, instances, token_for
 from tests.support.redis_server import redis_server
 from tests.support.waiting import eventually
 
@@ -43,6 +44,25 @@ async def test_who_comes_to_another_instance_than_the_home_of_the_room_meets_the
         await hosts(one, 2)
         await hosts(two, 0)
         assert not await bob.told("degraded")
+
+
+async def test_the_demo_page_of_one_instance_may_go_to_another_one(chromium: Chromium) -> None:
+    async with redis_server() as redis, instances(redis) as cluster:
+        one, two = await cluster.start("one", "two", allowed_origins=None)
+        await cluster.meet()
+        room = await cluster.room_at(one)
+        pages = []
+        for instance, name in ((one, "ada"), (two, "bob")):
+            page = await chromium.page()
+            await page.goto(f"{instance.url}/?room={room}&name={name}&autojoin=1#token={token_for(room, name)}")
+            pages.append(page)
+        for page, other in zip(pages, ("Bob", "Ada"), strict=True):
+            tile = page.playwright.locator("#tiles article.tile", has_text=other)
+            await expect(tile.locator("video")).to_be_visible(timeout=15_000)
+            complaints = [line for line in page.console if line.startswith(("error", "warning"))]
+            assert not complaints
+        await hosts(one, 2)
+        await hosts(two, 0)
 
 
 async def test_behind_a_load_balancer_people_meet_and_go_on_when_the_instance_of_their_call_is_killed(

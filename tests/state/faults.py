@@ -22,6 +22,7 @@ class Trouble:
         self.death_at: float | None = None  # when somebody last left without a word, or the store brought a ghost back
         self.log: list[str] = []
         self._long = long
+        self._keeps_leases = False
         self._texts = itertools.count()
         self._snapshot = copy.deepcopy(world.store)
 
@@ -146,16 +147,24 @@ class Trouble:
 
     def _takes_an_id(self, instance: Instance) -> None:
         other = next(one for one in self.world.alive() if one is not instance)
+        if self._long or other.node not in self.world.store.leases:
+            return
+        # Only a lease that is held refuses a second process. One that the store lost protects nobody, and what two say
+        # under one id then cannot be told apart.
+        self._keeps_leases = True
         self.death_at = self.world.now
         self.world.promises.taken_ids.add(other.node)
         self.world.restart(instance.name, id=other.node)
 
     def _flush(self, _: Instance) -> None:
-        self.world.flush()
+        if not self._keeps_leases:
+            self.world.flush()
 
     def _photograph(self, _: Instance) -> None:
         self._snapshot = copy.deepcopy(self.world.store)
 
     def _goes_back(self, _: Instance) -> None:
+        if self._keeps_leases:
+            return
         self.death_at = self.world.now  # the store may name somebody again who has left
         self.world.go_back(self._snapshot)

@@ -6,7 +6,7 @@ import random
 
 from state import placement
 from state.model import NodeId, RoomName
-from state.wire import NodeRecord
+from state.wire import NodeRecord, change_record
 
 ROOMS = [RoomName(f"room {number}") for number in range(300)]
 
@@ -50,6 +50,14 @@ def test_an_instance_that_is_about_to_end_gets_no_room_and_keeps_none() -> None:
     nodes = [*FOUR[:3], record("d", accepting=False)]
     assert "d" not in homes(nodes).values()
     assert placement.home(ROOMS[0], nodes[0], nodes[1:], {NodeId("d"): 9}).node != "d"
+
+
+def test_an_instance_that_came_back_at_its_old_address_takes_the_place_of_the_one_before() -> None:
+    before, again = record("d"), change_record(record("e", url="wss://d/ws"), started=9.0)
+    seen_by_another = {placement.home(room, FOUR[0], [*FOUR[1:3], again, before], {}).node for room in ROOMS}
+    assert seen_by_another == {"a", "b", "c", "e"}
+    seen_by_itself = {placement.home(room, again, [*FOUR[:3], before], {NodeId("d"): 3}).node for room in ROOMS}
+    assert seen_by_itself == {"a", "b", "c", "e"}
 
 
 def test_where_all_are_about_to_end_it_is_us() -> None:

@@ -119,7 +119,7 @@ def test_who_stood_still_for_longer_than_its_lease_asks_before_it_writes() -> No
     a, b, _ = world.instances.values()
     ada = a.join(ROOM, "ada")
     world.run(1)
-    asked: list[Request] = []
+    asked: list[tuple[float, Request]] = []
     a.stopped = True
     world.run(60)
     a.join(ROOM, "eve")
@@ -127,15 +127,15 @@ def test_who_stood_still_for_longer_than_its_lease_asks_before_it_writes() -> No
 
     def listen(instance: Instance, call: Call) -> None:
         if instance is a:
-            asked.append(call.request)
+            asked.append((world.now, call.request))
         send(instance, call)
 
     world.send = listen  # type: ignore[method-assign]
     a.go_on()
     world.run(5)
-    assert isinstance(asked[0], Announce)
-    first = next(number for number, request in enumerate(asked) if isinstance(request, WriteSlice))
-    assert first > 0
+    assert isinstance(asked[0][1], Announce)
+    first_write = next(at for at, request in asked if isinstance(request, WriteSlice))
+    assert first_write > asked[0][0], "not before the answer"
     b.join(ROOM, "bob")
     world.run(1)
     assert ada.id in b.roster(ROOM)

@@ -36,7 +36,7 @@ class Link:
     up: bool = True
     hangs: bool = False  # requests arrive, and their answers do not
     loss: float = 0.0
-    repeat: float = 0.0  # requests that arrive once more, later
+    repeat: float = 0.0  # requests that arrive once more, a little earlier or much later
     notes_lost: float = 0.0  # batches of notes that are trimmed before they are read
     notes_repeated: float = 0.0  # that are read once more, later
     delay: tuple[float, float] = (0.001, 0.01)
@@ -87,7 +87,10 @@ class Instance:
         """Somebody comes in."""
         id = ParticipantId(f"p{next(self.world.ids)}")
         member = Participant(id, Identity(identity), identity, {}, self.sharing.view.clock(room) + 1)
-        self.rooms.setdefault(room, {})[id] = member
+        if room not in self.rooms:  # whoever comes is shown all that is known
+            self.rooms[room] = {}
+            self.shown[room] = self.elsewhere(room)
+        self.rooms[room][id] = member
         self.sharing.change(room, {id: member}, self.world.now)
         return member
 
@@ -290,7 +293,7 @@ class World:
 
         self.after(there, arrive)
         if chance() < link.repeat and not isinstance(call.request, FetchSlices | Announce):
-            self.after(uniform(0.5, 20.0), lambda: self._land(call.request))
+            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(call.request))
         if lost_on_its_way_back:
             self.after(deadline, fail("timeout"))
 

@@ -47,6 +47,7 @@ class Instance:
     """One instance, which may be ended and started again."""
 
     def __init__(self, name: str, redis_url: str, network: Network, options: Mapping[str, object]) -> None:
+        """`options` are flags beside the usual ones, or instead of them; None is the default of the server."""
         self.name = name
         self.port = free_port()
         self._options: dict[str, object] = {
@@ -61,6 +62,7 @@ class Instance:
             "shutdown_grace": 1,
             **options,
         }
+        self._options = {name: value for name, value in self._options.items() if value is not None}
         self._network = network
         self._stack = AsyncExitStack()
         self.told_port = urlsplit(str(options.get("advertise_url", self.url))).port  # to clients

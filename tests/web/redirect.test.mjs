@@ -79,10 +79,10 @@ const refuses = (code) => (message, reply) => reply({ type: 'error', code, messa
 let signal;
 let told;
 
-function joins(timing) {
+function joins(timing, avoid) {
   let tokens = 0;
   told = [];
-  signal = new Signal({ url: ENTRY, getToken: async () => `token ${(tokens += 1)}`, subscribe: 'auto', timing });
+  signal = new Signal({ url: ENTRY, getToken: async () => `token ${(tokens += 1)}`, subscribe: 'auto', timing, avoid });
   for (const type of ['welcome', 'lost', 'retrying', 'ended']) signal.addEventListener(type, () => told.push(type));
   const entered = signal.connect();
   entered.catch(() => {});
@@ -122,6 +122,19 @@ test('who is sent in a circle asks to stay after three redirects', async () => {
   await pass(0);
   await entered;
   assert.deepEqual(dialled.map(([url]) => url), [ENTRY, 'ws://a/ws', 'ws://b/ws', 'ws://a/ws', ENTRY]);
+  signal.close();
+});
+
+test('who is to leave an instance is not sent back there on the way, but may be later', async () => {
+  hosts = { [ENTRY]: sendsToUnlessStaying('ws://here/ws') };
+  const entered = joins({}, 'ws://here/ws');
+  await pass(0);
+  await entered;
+  assert.deepEqual(dialled.map(([url, message]) => [url, message?.stay ?? false]), [[ENTRY, false], [ENTRY, true]]);
+  hosts = { [ENTRY]: (message, ...rest) => (message.type === 'join' ? sendsTo('ws://here/ws') : forgetful(ENTRY))(message, ...rest), 'ws://here/ws': welcomes('ws://here/ws') };
+  sockets.at(-1).onclose();
+  await pass(2);
+  assert.equal(signal.home, 'ws://here/ws');
   signal.close();
 });
 

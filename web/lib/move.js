@@ -52,7 +52,9 @@ export class Move {
     const patience = Math.max(LOOK, deadline === undefined ? PATIENCE : deadline - MARGIN);
     this.#stay = stay;
     this.#until = now() + patience;
-    this.signal = new Signal({ url, getToken, subscribe, timing: { ...timing, firstConnectTimeout: patience } });
+    // Nobody there may have heard yet that the instance here is about to end: then one insists.
+    const avoid = deadline === undefined ? null : stay.here;
+    this.signal = new Signal({ url, getToken, subscribe, timing: { ...timing, firstConnectTimeout: patience }, avoid });
     this.media = new Media({ signal: this.signal, rtcConfiguration, patience: timing, publications, leading: false });
     const on = (source, type, handle) => source.addEventListener(type, ({ detail }) => this.#over || handle(detail));
     on(this.signal, 'welcome', (message) => this.#welcomed(message));

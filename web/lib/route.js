@@ -17,10 +17,12 @@ export class Route {
   stop;
   #redirects = 0;
   #missed = new Set(); // in this round
+  #avoid; // where not to be sent before we are in
 
-  /** @param {string} entry */
-  constructor(entry) {
+  /** @param {string} entry @param {string | null} [avoid]  where nobody is to go any more, whoever sends us there */
+  constructor(entry, avoid = null) {
     this.entry = entry;
+    this.#avoid = avoid;
     this.enter();
   }
 
@@ -45,7 +47,7 @@ export class Route {
   redirected(url) {
     if (this.stop.stay) return false;
     this.#redirects += 1;
-    if (!url || this.#missed.has(url) || this.#redirects > MOST_REDIRECTS) this.enter(true);
+    if (!url || url === this.#avoid || this.#missed.has(url) || this.#redirects > MOST_REDIRECTS) this.enter(true);
     else this.stop = { url, brief: true, stay: false };
     return true;
   }
@@ -61,6 +63,7 @@ export class Route {
   /** The instance at this stop talks to us: the next round begins anew. @param {string | null} [home]  where it says that it is */
   arrived(home) {
     this.#redirects = 0;
+    this.#avoid = null;
     this.home = home ?? this.stop.url;
   }
 }

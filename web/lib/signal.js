@@ -56,11 +56,12 @@ export class Signal extends EventTarget {
   #suspect = () => this.suspect();
 
   /**
-   * @param {{url: string, getToken: (context: {refused: AuraLinkError | null, url: string}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object}} options
+   * @param {{url: string, getToken: (context: {refused: AuraLinkError | null, url: string}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object,
+   *   avoid?: string | null}} options  `avoid`: an instance to which a first join does not follow a redirect
    */
-  constructor({ url, getToken, subscribe, timing }) {
+  constructor({ url, getToken, subscribe, timing, avoid }) {
     super();
-    this.#route = new Route(url);
+    this.#route = new Route(url, avoid);
     this.#getToken = getToken;
     this.#subscribe = subscribe;
     this.#timing = { ...DEFAULT_TIMING, ...timing };
