@@ -36,6 +36,7 @@ from state.wire import NodeRecord
 from turn_probe import urls
 from turn_probe.credentials import echo_login
 from turn_probe.fleet import Offered
+from turn_probe.mapped import NotSeen, mapped_address
 from turn_probe.monitor import PACE, Monitor
 from turn_probe.standing import Pace
 
@@ -45,7 +46,7 @@ from .admin_circuits import CircuitAdmin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
-from .config import Bind, ConfigError, Settings, is_loopback
+from .config import AUTO, Bind, ConfigError, MediaAddress, Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
 from .ice_servers import IceServerList
@@ -78,6 +79,20 @@ class Running:
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
     moderate: Callable[[Callable[[Conference], None]], None]  # carries out a verb of moderation; raises Refused
     restart_media: Callable[[], None]  # have everybody build new media connections
+
+
+async def find_media_addresses(settings: Settings) -> Settings:
+    """The settings with the addresses that `--media-ip auto` stands for. Raises ConfigError if nobody can tell."""
+    if settings.media_ip != (AUTO,):
+        return settings
+    try:
+        seen = await mapped_address([urls.parse(text) for text in settings.stun])
+    except NotSeen as error:
+        raise ConfigError(f"--media-ip auto: no STUN server says how it sees this machine ({error}).") from None
+    log.info("Media is announced at %s for %s", seen.public, seen.local)
+    own = [address.host for address in local_addresses(loopback=settings.dev_mode)]
+    found = tuple(MediaAddress(host, seen.public if host == seen.local else host) for host in own)
+    return dataclasses.replace(settings, media_ip=found)
 
 
 def build_media_plane(settings: Settings) -> Engine:
@@ -316,6 +331,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
+    settings = await find_media_addresses(settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
             media = await stack.enter_async_context(build_media_plane(settings))

@@ -51,6 +51,7 @@ UNPREFIXED = {
     "circuit_breaker_timeout": ("CIRCUIT_BREAKER_TIMEOUT",),
 }
 OFF = Bind("", 0)
+AUTO = MediaAddress("auto", "auto")  # as a STUN server sees us
 DEFAULT_ADMIN_BIND = Bind("127.0.0.1", 9090)
 
 # ------------------------------------------------------------------------------------------------- kinds of values
@@ -154,7 +155,9 @@ def _ice_url(*schemes: str) -> Callable[[str], str]:
 
 
 def _media_address(text: str) -> MediaAddress:
-    """LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT; an IPv6 address before a port stands in brackets."""
+    """LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT; an IPv6 address before a port stands in brackets. Or `auto`."""
+    if text == "auto":
+        return AUTO
     local, equals, announced = text.partition("=")
     found = re.fullmatch(r"\[(?P<v6>[^\]]+)\](?::(?P<p6>[0-9]+))?|(?P<v4>[0-9.]+):(?P<p4>[0-9]+)", announced)
     public, port = announced if equals else local, "0"
@@ -231,7 +234,10 @@ class Settings:
     port: int = _option(8080, _port, "TCP port for HTTP and WebSocket; 0 takes a free one", "PORT")
     media_port: int = _option(7882, _port, "UDP port for media; 0 takes a free one", "PORT")
     media_ip: tuple[MediaAddress, ...] = _option(
-        (), _list(_media_address), "where media is received; default: all own addresses", "LOCAL[=PUBLIC[:PORT]],…"
+        (),
+        _list(_media_address),
+        "where media is received (default: all own addresses); auto: all, announced as STUN sees them",
+        "LOCAL[=PUBLIC[:PORT]],…",
     )
     advertise_url: str = _option(
         "", _websocket_url, "where clients reach this very instance; default: as the client reached it", "URL"
@@ -358,6 +364,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(
             f"--host {settings.host} is refused without keys: set --keys or AURALINK_KEYS to serve other machines."
         )
+    if AUTO in settings.media_ip and (len(settings.media_ip) > 1 or not settings.stun):
+        raise ConfigError("--media-ip auto stands alone, and needs --stun to ask how others see this machine.")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("--tls-cert and --tls-key go together: set both, or none where a proxy ends TLS.")
     if any(ours.verifying == theirs.verifying for ours in settings.keys for theirs in settings.admin_keys):

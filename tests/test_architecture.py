@@ -50,6 +50,7 @@ SHELLS = {
     "state.redis_errors",
     "state.redis_store",
     "turn_probe.cli",
+    "turn_probe.mapped",
     "turn_probe.monitor",
     "turn_probe.one_shot",
     "turn_probe.prober",

@@ -7,6 +7,8 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,9 @@ async def test_fixed_credentials_serve_where_there_is_no_shared_secret() -> None
         assert (await told("--user", "ann:guessed", turn.url(), secret=""))[0]["state"] == "credential_error"
 
 
-async def test_behind_a_nat_it_goes_from_relay_to_relay() -> None:
+@asynccontextmanager
+async def behind_a_nat() -> AsyncIterator[tuple[Network, Network]]:
+    """A network with an address for all to see, and one whose datagrams leave it under another address, 10.198.0.3."""
     with private_network() as network, neighbour(network) as behind:
         assert network.namespace
         assert behind.namespace, "this needs root, for iptables in a network namespace"
@@ -108,12 +112,25 @@ async def test_behind_a_nat_it_goes_from_relay_to_relay() -> None:
             f"ip netns exec {behind.namespace} iptables -A INPUT -m conntrack --ctstate NEW -i cable -j DROP",
         ):
             await asyncio.to_thread(subprocess.run, rule.split(), check=True)
-        async with TurnServer(network=network) as turn:
-            for transport in ("udp", "tcp"):
-                (server,) = await told(turn.url(transport), network=behind)
-                assert (server["state"], server["reason"]) == ("up", None)
-                assert server["mapped_address"][0] == "10.198.0.3"
-            await turn.sessions_end()
+        yield network, behind
+
+
+async def test_behind_a_nat_it_goes_from_relay_to_relay() -> None:
+    async with behind_a_nat() as (network, behind), TurnServer(network=network) as turn:
+        for transport in ("udp", "tcp"):
+            (server,) = await told(turn.url(transport), network=behind)
+            assert (server["state"], server["reason"]) == ("up", None)
+            assert server["mapped_address"][0] == "10.198.0.3"
+        await turn.sessions_end()
+
+
+async def test_behind_a_nat_media_can_be_announced_where_others_see_it() -> None:
+    async with (
+        behind_a_nat() as (network, behind),
+        TurnServer(network=network) as turn,
+        running_server(network=behind, media_ip="auto", stun=turn.stun_url) as server,
+    ):
+        assert f"Media is announced at 10.198.0.3 for {behind.address}" in server.log
 
 
 async def test_without_urls_those_of_the_server_are_probed_and_without_any_it_says_so() -> None:
