@@ -288,7 +288,7 @@ class Settings:
         21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
     )
     turn_probe_interval: float = _option(
-        24.0,
+        22.0,
         _number(0.0, 3600.0, "a time in seconds"),
         "seconds between probes of each STUN and TURN server; 0: believe the configuration",
         "SECONDS",

@@ -37,7 +37,7 @@ class Timing:
     pace: float = 0.02  # between echoes
     echo: float = 1.5  # to wait for the last of them
     release: float = 1.0
-    whole: float = 4.0  # for everything but the release
+    whole: float = 5.0  # for everything but the release
 
 
 class Failed(Exception):

@@ -19,10 +19,10 @@ class Pace:
     """How often servers are probed, and how much it takes to change one's mind.
 
     A server that stops to relay right after a probe is found in at most 1.2 × `interval` + `fall` probes + twice
-    `again`: 44 s if each of them takes the 4 s that it may.
+    `again`: 45 s if each of them takes the 5 s that it may.
     """
 
-    interval: float = 24.0
+    interval: float = 22.0
     jitter: float = 0.2  # share of the interval, to both sides: so that instances do not probe at once
     again: float = 1.5  # after a first failure, or a first success of a server that had fallen
     fall: int = 3  # failures in a row

@@ -87,7 +87,7 @@ async def scraping(server: RunningServer, folder: Path) -> AsyncIterator[Prometh
 async def test_prometheus_reads_the_server_and_the_dashboard_has_its_numbers(tmp_path: Path) -> None:
     async with (
         redis_server() as redis,
-        running_server(environment=KEYS, redis_url=redis.url) as server,
+        running_server(environment=KEYS, redis_url=redis.url, turn="turn:127.0.0.1:9", turn_secret="x") as server,
         scraping(server, tmp_path) as prometheus,
     ):
         instance = server.operators_url.removeprefix("http://")

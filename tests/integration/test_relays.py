@@ -143,7 +143,7 @@ async def test_a_server_with_the_old_secret_gets_credentials_made_with_it() -> N
             assert entries[0]["credential"] != entries[1]["credential"]
 
 
-@pytest.mark.parametrize("interval", [1, pytest.param(24, marks=[pytest.mark.long, pytest.mark.timeout(180)])])
+@pytest.mark.parametrize("interval", [1, pytest.param(22, marks=[pytest.mark.long, pytest.mark.timeout(180)])])
 async def test_one_that_allocates_and_does_not_relay_is_found_within_45_seconds(
     interval: int, network: Network
 ) -> None:
