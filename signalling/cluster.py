@@ -33,6 +33,11 @@ class Cluster:
     # ------------------------------------------------------------------------------------------------- questions
 
     @property
+    def node(self) -> str:
+        """The id of this instance."""
+        return ALONE if self.sharing is None else self.sharing.record.node
+
+    @property
     def writer(self) -> str:
         """How this instance signs what it writes."""
         return ALONE if self.sharing is None else self.sharing.writer

@@ -67,7 +67,7 @@ def _settings(conference: Conference, name: RoomName) -> Told:
 def _participant(conference: Conference, member: Participant) -> Told:
     session = conference.sessions[member.id]
     grant = session.grant
-    return _member(member, "here", conference.cluster.writer) | {
+    return _member(member, "here", conference.cluster.node) | {
         "connected": session.socket is not None,
         "media": session.peer_state,
         "permissions": {

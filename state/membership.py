@@ -15,6 +15,7 @@ from .wire import NodeRecord
 
 PATIENCE = 2.0  # seconds that somebody whose lease ran out stays: as long as a flushed store takes to be filled again
 UNANNOUNCED = 5.0  # seconds that somebody stays of whom a slice was read, and no announcement
+ANNOUNCED_BY = 1.5  # seconds after the store's return: three announcements of everybody who lives
 ALL_BACK = 3.0  # seconds after the store's return in which others are expected to be missing
 
 
@@ -26,6 +27,7 @@ class Membership:
     patience_after_return: float
     nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)  # as last seen, those that are missing too
     missing: dict[NodeId, float] = field(default_factory=dict)  # when they will be gone
+    late: set[NodeId] = field(default_factory=set)  # missing, though there was time to announce oneself
     replaced: set[NodeId] = field(default_factory=set)  # behind these ids there is another process now
     _returned: float = float("-inf")
 
@@ -44,6 +46,7 @@ class Membership:
         absent = [node for node in self.nodes if node not in fresh]
         changed = changed or set(absent) != set(self.missing)
         self.missing = {node: self.missing.get(node, now + patience) for node in absent}
+        self.late = set(absent) if now - self._returned >= ANNOUNCED_BY else self.late & set(absent)
         return changed
 
     def heard_of(self, node: NodeId, now: float) -> None:
@@ -59,6 +62,7 @@ class Membership:
         for node in over:
             del self.missing[node]
             del self.nodes[node]
+            self.late.discard(node)
         return over
 
     def is_live(self, node: NodeId) -> bool:
@@ -69,6 +73,12 @@ class Membership:
         """Whether it shares what it has, as far as we know: it lives, and the store is not away for it."""
         record = self.nodes.get(node)
         return record is not None and record.shares and node not in self.missing
+
+    def is_heard(self, node: NodeId) -> bool:
+        """Whether people may be shown what it says as true: it shares, and is not late. While a store that forgot
+        everything is filled again, nobody is: else all would be in doubt for a moment, and the next moment no more."""
+        record = self.nodes.get(node)
+        return record is not None and record.shares and node not in self.late
 
     def _patience(self, now: float, usual: float) -> float:
         return self.patience_after_return if now - self._returned < ALL_BACK else usual

@@ -43,7 +43,7 @@ class Stays:
     first: float = 5.0  # the shortest minimum stay
     most: float = 60.0  # the longest one, after doublings
     calm: float = 60.0  # a clustered spell that ends before it is restless, and doubles the minimum stay
-    quiet: float = 3.0  # at the start clients are told nothing for so long, unless it is clustered before
+    quiet: float = 2.5  # at the start the store may be away for so long before clients are told
 
     def __post_init__(self) -> None:
         if not 0 < self.first <= self.most or self.calm <= 0 or self.quiet < 0:
@@ -75,8 +75,8 @@ class Modes:
     def update(self, now: float, *, healthy: bool, reason: str) -> ModeChange | None:
         """Take in a sample of the store's health: the circuit is closed and a recent write went through, or not and
         `reason` why."""
-        if now - self._started >= self._stays.quiet:
-            self.announced = True
+        if self.mode is Mode.STANDALONE and not healthy and now - self._started >= self._stays.quiet:
+            self.announced = True  # but not while the first exchange lasts, in which nothing is missed yet
         if healthy:
             self._trouble = None
             if self.mode is Mode.STANDALONE and self._may_leave(now):

@@ -113,7 +113,7 @@ class View:
             return
         connected = self.is_connected()
         for node, one in known.slices.items():
-            unknown = not connected or not self.members.keeps_up(node)
+            unknown = not connected or not self.members.is_heard(node)
             for participant in one.members.values():
                 yield Remote(participant, node, unknown)
 

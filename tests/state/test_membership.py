@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from state.membership import PATIENCE, UNANNOUNCED, Membership
+from state.membership import ANNOUNCED_BY, PATIENCE, UNANNOUNCED, Membership
 from state.model import NodeId
 from state.wire import NodeRecord
 
@@ -82,3 +82,23 @@ def test_another_process_under_a_known_id_is_noticed() -> None:
     assert not known.replaced
     known.announced([record(BEN, "another")], 2.0)
     assert known.replaced == {BEN}
+
+
+def test_nobody_is_in_doubt_while_a_store_that_forgot_everything_is_filled_again() -> None:
+    known = members()
+    known.returned(10.0)
+    known.announced([record(ME)], 10.0)
+    assert known.is_heard(BEN)
+    assert not known.keeps_up(BEN)
+    known.announced([record(ME)], 10.0 + ANNOUNCED_BY)  # by now ben could have said something
+    assert not known.is_heard(BEN)
+    known.announced([record(ME), record(BEN)], 12.0)
+    assert known.is_heard(BEN)
+
+
+def test_one_whose_lease_runs_out_before_our_eyes_is_in_doubt_at_once() -> None:
+    known = members()
+    known.announced([record(ME)], 20.0)
+    assert not known.is_heard(BEN)
+    known.gone(20.0 + PATIENCE)
+    assert not known.is_heard(BEN)

@@ -54,7 +54,7 @@ def test_a_healthy_start_is_clustered_at_once_and_clients_hear_of_no_change() ->
     assert (modes.announced, modes.degraded) == (True, False)
 
 
-def test_a_start_without_the_store_is_told_after_three_seconds() -> None:
+def test_a_start_without_the_store_is_told_after_a_moment() -> None:
     modes = Modes(100.0, STAYS)
     modes.update(102.9, healthy=False, reason="refused")
     assert not modes.announced
@@ -63,6 +63,16 @@ def test_a_start_without_the_store_is_told_after_three_seconds() -> None:
     change = modes.update(104.0, healthy=True, reason="")
     assert change is not None
     assert (change.mode, change.announced) == (RECONCILING, True)
+
+
+def test_a_first_exchange_that_takes_its_time_is_told_to_nobody_unless_the_store_goes_away_in_it() -> None:
+    modes = Modes(100.0, STAYS)
+    modes.update(101.0, healthy=True, reason="")
+    modes.update(105.0, healthy=True, reason="")
+    assert (modes.mode, modes.announced) == (RECONCILING, False)
+    modes.update(105.1, healthy=False, reason="refused")
+    modes.update(105.2, healthy=False, reason="refused")
+    assert (modes.mode, modes.announced) == (STANDALONE, True)
 
 
 # ------------------------------------------------------------------------------------------------------ outages

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import uvloop
 
@@ -19,8 +20,11 @@ from .waiting import eventually
 T = TypeVar("T")
 
 MEET_WITHIN = 15.0  # seconds
+STARTS_AT_ONCE = 3
 CLUSTERED = 'auralink_mode{mode="clustered"}'
 CIRCUIT = 'circuit_breaker_state{{dependency="redis",service="auralink",state="{}"}}'
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def on_a_fast_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -29,12 +33,19 @@ def on_a_fast_loop(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+def _gate() -> asyncio.Semaphore:
+    """Starting takes a second of CPU time: many at once would all be too late."""
+    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(STARTS_AT_ONCE))
+
+
 @asynccontextmanager
 async def instance(redis_url: str, name: str = "a", **options: object) -> AsyncIterator[RunningServer]:
     """One instance at this Redis, on an address of this machine."""
     fixed = {"keys": KEYS, "host": "localhost", "media_ip": "127.0.0.1", "redis_url": redis_url, "node": name}
     limits = {"joins_per_second": 1000, "shutdown_grace": 2}
-    async with running_server(**(fixed | limits | options)) as server:
+    async with AsyncExitStack() as stack:
+        async with _gate():
+            server = await stack.enter_async_context(running_server(**(fixed | limits | options)))
         yield server
 
 

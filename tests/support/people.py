@@ -33,6 +33,8 @@ class Stay:
     def __init__(self) -> None:
         self.url = ""
         self.participant = ""
+        self.resume_token = ""
+        self.is_lost = False  # its socket broke, and nobody said goodbye
         self.joined_in = 0.0  # seconds from the join to the welcome
         self.roster: dict[str, Message] = {}  # participant id -> what is known of it
         self.rules: Message = {}
@@ -71,6 +73,7 @@ class Stay:
     def welcome(self, message: Message) -> None:
         """The session begins."""
         self.url, self.participant = message["url"], message["participant"]
+        self.resume_token = message["resume_token"]
         self.degraded = {one["dependency"] for one in message["degraded"]}
         self._room(message["room"])
         self.news.set()
@@ -101,13 +104,14 @@ class Stay:
 class Person:
     """Somebody in a room. `stay` is the present session; those before are in `stays`, in their order."""
 
-    def __init__(self, room: str, identity: str, owner: Owner, admin: bool) -> None:
+    def __init__(self, room: str, identity: str, owner: Owner, admin: bool, follows: bool) -> None:
         self.room = room
         self.identity = identity
         self.token = token_for(room, identity, admin=admin)
         self.stays: list[Stay] = []
         self.moved: dict[str, float] = {}  # URL of an instance that asked to go -> when this was arrived elsewhere
         self._owner = owner
+        self._follows = follows
 
     @property
     def stay(self) -> Stay:
@@ -119,7 +123,7 @@ class Person:
         tried = [url]
         while True:
             session = Stay()
-            reply = await self._join(session, tried[-1], stay)
+            reply = await self._begin(session, tried[-1], {"type": "join", "token": self.token, "stay": stay})
             if reply["type"] == "welcome":
                 self.stays.append(session)
                 return tried
@@ -127,7 +131,13 @@ class Person:
             assert len(tried) <= REDIRECTS, f"sent from one to the next: {tried}"
             tried.append(reply["url"])
 
-    async def _join(self, session: Stay, url: str, stay: bool) -> Message:
+    async def resume(self) -> None:
+        """Come back on another socket. Raises SignallingError."""
+        session = Stay()
+        await self._begin(session, self.stay.url, {"type": "resume", "resume_token": self.stay.resume_token})
+        self.stays.append(session)
+
+    async def _begin(self, session: Stay, url: str, first: Message) -> Message:
         before: list[Message] = []  # what came before the task that waits for the welcome had its turn
 
         def hear(message: Message) -> None:
@@ -138,9 +148,9 @@ class Person:
                 before.append(message)
 
         signalling = session.signalling = await Signalling.open(url, hear)
-        self._owner.start(self._read(signalling))
+        self._owner.start(self._read(session, signalling))
         started = time.monotonic()
-        reply = await signalling.request({"type": "join", "token": self.token, "stay": stay})
+        reply = await signalling.request(first)
         session.joined_in = time.monotonic() - started
         if reply["type"] == "welcome":
             session.welcome(reply)
@@ -148,14 +158,15 @@ class Person:
                 hear(message)
         return reply
 
-    async def _read(self, signalling: Signalling) -> None:
+    async def _read(self, session: Stay, signalling: Signalling) -> None:
         try:
             await signalling.read()
+            session.is_lost = signalling.goodbye is None
         finally:
             await signalling.close()
 
     def _follow(self, session: Stay, message: Message) -> None:
-        if message["type"] == "migrate" and session is self.stay:
+        if message["type"] == "migrate" and session is self.stay and self._follows:
             self._owner.start(self._move(session, message["url"]))
 
     async def _move(self, session: Stay, url: str) -> None:
@@ -227,10 +238,17 @@ class People:
         self.all: list[Person] = []
 
     async def come(
-        self, url: str, identity: str, room: str = "lab", *, stay: bool = True, admin: bool = False
+        self,
+        url: str,
+        identity: str,
+        room: str = "lab",
+        *,
+        stay: bool = True,
+        admin: bool = False,
+        follows: bool = True,
     ) -> Person:
-        """Somebody joins, by default to be served at this very instance."""
-        person = Person(room, identity, self._owner, admin)
+        """Somebody joins, by default to be served at this very instance; who `follows` goes where it is asked to go."""
+        person = Person(room, identity, self._owner, admin, follows)
         await person.arrive(url, stay=stay)
         self.all.append(person)
         return person
