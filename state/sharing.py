@@ -6,8 +6,7 @@ is the order of things: when to announce, to write, to fetch and to tell, and wh
 them.
 
 While the circuit is open only the announcement goes out, as a trial. When the store is back, everything of ours is
-written anew under a new epoch, spread over a moment, and what others said is listed and fetched; then the modes go
-on.
+written anew under a new epoch, spread over a moment, what others said is listed and fetched, and the modes go on.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from .view import View
 from .wire import Changed, NodeRecord, Note, Said, WireError
 
 Randomness = Callable[[int], bytes]
+DEFAULT_TIMING = Timing()
 SHARING = (Mode.CLUSTERED, Mode.RECONCILING)  # the modes in which what happens here is written at once
 
 
@@ -49,7 +49,7 @@ class Sharing:
         modes: Modes,
         random: Randomness,
         now: float,
-        timing: Timing = Timing(),
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         """`record.node` is the name of the instance; random letters are added to it."""
         self.timing = timing
