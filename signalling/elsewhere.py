@@ -18,6 +18,7 @@ from . import messages as m
 from .cluster import parse
 from .commands import Logged, Send
 from .conference import Conference, Refused
+from .doors import Unreadable
 from .tokens import Claims
 
 # ------------------------------------------------------------------------------------------------------ who is shown
@@ -159,7 +160,11 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
     if room not in conference.rooms:
         settings = settings.lasting_only()
     before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
-    if not doors.adopt(room, settings):
+    try:
+        if not doors.adopt(room, settings):
+            return
+    except Unreadable as error:
+        conference.do(Logged("warning", f"What is said to hold in room {room!r} elsewhere cannot be read: {error}"))
         return
     for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
         conference.conflicted(kind, count)
