@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from state.model import Identity, RoomName
-from state.settings import OFF, ON, RoomSettings
+from state.settings import FLAGS, OFF, ON, RoomSettings
 
 from .decisions import Decisions, Who
 from .tokens import LEEWAY, SOURCES, Claims, Grant
@@ -37,6 +37,11 @@ class RoomRules:
     locked: bool = False
     waiting_room: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """What keeps people out: the names of the flags that are on."""
+        return frozenset(name for name in FLAGS if getattr(self, name))
 
 
 class Unreadable(ValueError):
