@@ -148,7 +148,7 @@ class Sharing:
     def tick(self, now: float) -> None:
         """Time went on; call this some ten times a second."""
         self.guard.tick(now)
-        why = self.guard.reason or self.guard.last_error or self.modes.reason
+        why = self.guard.reason or self._lease.why or self.guard.last_error or self.modes.reason
         healthy = self._lease.reachable and self.guard.state is CircuitState.CLOSED
         if (change := self.modes.update(now, healthy=healthy, reason="" if healthy else why)) is not None:
             self._moved(change, now)
@@ -196,7 +196,7 @@ class Sharing:
         request = self._calls.failed(call, error, now)
         match request:
             case Announce():
-                self._lease.failed(self.guard.state is CircuitState.CLOSED, now)
+                self._lease.failed(self.guard.state is CircuitState.CLOSED, error.reason, now)
             case WriteSlice(room=room):
                 self._writes -= 1
                 if (own := self.ours.slices.get(room)) is not None:

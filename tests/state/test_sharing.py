@@ -10,7 +10,7 @@ from state.modes import Mode, Modes, Stays
 from state.news import RoomChanged
 from state.sharing import Call
 from state.slices import NO_SETTINGS, to_fields
-from state.store import Announce, Request, WriteSlice
+from state.store import Announce, Request, StoreError, WriteSlice
 from state.wire import Changed
 from tests.state.world import Instance, World, locked
 
@@ -217,3 +217,19 @@ def test_many_notes_about_one_room_are_one_reason_to_look_at_it() -> None:
     a.sharing.take_events()
     a.sharing.received([wire.dump_note(note) for note in notes], world.now)
     assert a.sharing.take_events() == [RoomChanged(ROOM)]
+
+
+def test_who_loses_the_lease_by_a_fault_of_its_own_does_not_think_that_it_shares() -> None:
+    world = World(1, "a")
+    sharing = world.instances["a"].sharing
+    world.run(3)
+    assert sharing.modes.mode is Mode.CLUSTERED
+    now = world.now
+    while now < world.now + 20:
+        now += 0.1
+        sharing.tick(now)
+        for call in sharing.take_calls(now):
+            sharing.failed(call.id, StoreError("pool_exhausted", ours=True), now)
+        if now < world.now + 14:
+            assert sharing.modes.mode is Mode.CLUSTERED
+    assert (sharing.modes.mode, sharing.modes.reason) == (Mode.STANDALONE, "pool_exhausted")
