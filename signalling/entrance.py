@@ -191,6 +191,7 @@ def _open_session(
         issued=claims.issued,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
         offers=TokenBucket(conference.rules.offers, conference.at.now),
+        metadata=TokenBucket(conference.rules.metadata, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
         entered_at=conference.at.now,
     )
