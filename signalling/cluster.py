@@ -7,7 +7,7 @@ memory; nothing waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,6 +59,18 @@ class Cluster:
         """The newest session that somebody has at another instance."""
         sessions = (one for one in self.elsewhere(room) if one.participant.identity == identity)
         return max(sessions, key=lambda one: (one.participant.joined, one.participant.id), default=None)
+
+    def is_inside(self, room: RoomName, identity: Identity, flags: Collection[str]) -> bool:
+        """Whether an identity is in a room elsewhere, and not only because it came in where nobody knew these flags.
+
+        An instance with nobody in a room knows nothing of its lock. It hears of that at once when somebody comes, and
+        sends out whom it would not have let in; until it says that it has heard, it is no witness. One that cannot be
+        heard is: who was there when we last heard of it, was in.
+        """
+        one = self.by_identity(room, identity)
+        if self.sharing is None or one is None:
+            return False
+        return one.unknown or self.sharing.view.has_flags(room, one.node, flags)
 
     def clock(self, room: RoomName) -> int:
         """The largest logical time at which somebody joined a room elsewhere."""

@@ -37,6 +37,8 @@ CHAT_RATE = Rate(per_second=2.0, burst=10.0)
 # A browser offers again when it publishes and when sections are lacking, and lets needs coalesce; an offer may cost
 # 30 ms. More lets one client take more of everybody's time; fewer delays a newcomer in a room where many come and go.
 OFFER_RATE = Rate(per_second=5.0, burst=20.0)
+# All that is written at a room, up to 32 KiB, goes to everybody in it and to the other instances with every change.
+METADATA_RATE = Rate(per_second=1.0, burst=10.0)
 JOIN_RATE = Rate(per_second=5.0, burst=25.0)
 FAILURE_RATE = Rate(per_second=50.0, burst=500.0)
 
@@ -61,6 +63,7 @@ class Rules:
     messages: Rate = MESSAGE_RATE  # per connection
     chats: Rate = CHAT_RATE  # per session
     offers: Rate = OFFER_RATE  # per session
+    metadata: Rate = METADATA_RATE  # changes per session
     joins: Rate = JOIN_RATE  # per identity, resumes and pre-call tests included
     failures: Rate = FAILURE_RATE  # per address: connections that end without having shown a valid token
     max_connections_per_identity: int = 10

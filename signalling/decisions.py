@@ -28,6 +28,10 @@ class Decisions:
     def __iter__(self) -> Iterator[Who]:
         return ((room, identity) for room, identities in self._rooms.items() for identity in identities)
 
+    def rooms(self) -> Iterator[RoomName]:
+        """Where something was decided about anybody."""
+        return iter(self._rooms)
+
     def add(self, who: Who) -> Who | None:
         """Note the newest decision; returns whose is to be forgotten for it, if that is too many.
 

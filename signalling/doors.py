@@ -11,12 +11,13 @@ the words for it. Times are seconds since 1970, given by the caller.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from state.model import Identity, RoomName
-from state.settings import OFF, ON, RoomSettings
+from state.settings import FLAGS, OFF, ON, RoomSettings
 
 from .decisions import Decisions, Who
 from .tokens import LEEWAY, SOURCES, Claims, Grant
@@ -36,6 +37,15 @@ class RoomRules:
     locked: bool = False
     waiting_room: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """What keeps people out: the names of the flags that are on."""
+        return frozenset(name for name in FLAGS if getattr(self, name))
+
+
+class Unreadable(ValueError):
+    """What another instance is said to have written is not what any of us writes."""
 
 
 class Doors:
@@ -72,7 +82,8 @@ class Doors:
         return changed
 
     def adopt(self, room: RoomName, heard: RoomSettings) -> bool:
-        """Merge what another instance says; False if all of it was known."""
+        """Merge what another instance says; False if all of it was known. Raises Unreadable."""
+        check(heard)
         before = self.of(room)
         merged = before.merge(heard)
         if merged == before:
@@ -105,7 +116,8 @@ class Doors:
         """Write fields, or take them away (None). False if it was so already; None, and nothing done, if too many."""
         before = self.rules(room)
         after = {name: text for name, text in (dict(before.metadata) | dict(fields)).items() if text is not None}
-        if len(after) > MOST_METADATA:
+        # Two instances that set them apart may have come to more; then they may become fewer.
+        if len(after) > max(MOST_METADATA, len(before.metadata)):
             return None
         for name, text in fields.items():
             if text is None:
@@ -178,14 +190,24 @@ class Doors:
         if wall - self._swept < SWEEP_EVERY:
             return
         self._swept = wall
-        for who in [who for who in self._decided["removal"] if wall >= self._removal(who)[1]]:
-            self._lift("removal", who)
+        for room in list(self._decided["removal"].rooms()):
+            self._forget_removals(room, wall)
         for room in [room for room, until in self._ends.items() if wall >= until]:
             del self._ends[room]
             settings = self.of(room)
             for key in list(settings.lasting.keys("ended")):
                 settings = settings.remove_lasting(*key)
             self._put(room, settings)
+
+    def _forget_removals(self, room: RoomName, wall: float) -> None:
+        standing: dict[str, float] = {}  # until when each is remembered; in one go, for there may be thousands
+        for key, text in self.of(room).lasting.of_kind("removal"):
+            standing[key[1]] = max(json.loads(text)[1], standing.get(key[1], 0.0))
+        over = [Identity(identity) for identity, until in standing.items() if wall >= until]
+        for identity in over:
+            self._decided["removal"].discard((room, identity))
+        if over:
+            self._put(room, self.of(room).remove_lasting("removal", *over))
 
     # -------------------------------------------------------------------------------------------- changed permissions
 
@@ -251,9 +273,8 @@ class Doors:
         """Find those of a kind anew whom something is decided about in a room."""
         decided, settings = self._decided[kind], self.of(room)
         now = [Identity(key[1]) for key in (settings.open if kind == "grant" else settings.lasting).keys(kind)]
-        for identity in decided.of_room(room):
-            if identity not in now:
-                decided.discard((room, identity))
+        for identity in set(decided.of_room(room)).difference(now):
+            decided.discard((room, identity))
         for identity in now:
             forgotten = decided.add((room, identity))
             if forgotten is not None:
@@ -265,3 +286,30 @@ class Doors:
         ]
         if ends:
             self._ends[room] = max(float(text) for text in ends)
+
+
+def check(settings: RoomSettings) -> None:
+    """See that all values are such as we write. Raises Unreadable."""
+    for part in (settings.open, settings.lasting):
+        for (kind, _), text in part.entries.values():
+            try:
+                readable = _is_readable(kind, text)
+            except (ValueError, RecursionError, ArithmeticError):
+                readable = False
+            if not readable:
+                raise Unreadable(f"no {kind}: {text[:100]!r}")
+
+
+def _is_readable(kind: str, text: str) -> bool:
+    if kind == "ended":
+        return math.isfinite(float(text))
+    if kind not in ("metadata", "removal", "grant"):
+        return True  # a word, or something that only a later version writes
+    match json.loads(text):
+        case str():
+            return kind == "metadata"
+        case [int() | float() as at, int() | float() as until]:
+            return kind == "removal" and math.isfinite(at) and math.isfinite(until)
+        case [list(), bool(), bool(), bool(), int() | float()]:
+            return kind == "grant"
+    return False

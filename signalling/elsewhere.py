@@ -16,9 +16,12 @@ from state.view import Remote
 from . import degradation, departure, gathering, moderation, moderators, negotiation, roster
 from . import messages as m
 from .cluster import parse
-from .commands import Logged, Send
+from .commands import CloseCode, Logged, Send
 from .conference import Conference, Refused
+from .doors import Unreadable
 from .tokens import Claims
+
+HEARD_WITHIN = 0.8  # seconds after the first one came into a room in which we hear what holds there elsewhere
 
 # ------------------------------------------------------------------------------------------------------ who is shown
 
@@ -159,13 +162,18 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
     if room not in conference.rooms:
         settings = settings.lasting_only()
     before, apart, incarnation = doors.rules(room), doors.of(room).conflicts_by_kind(), doors.of(room).incarnation
-    if not doors.adopt(room, settings):
+    try:
+        if not doors.adopt(room, settings):
+            return
+    except Unreadable as error:
+        conference.do(Logged("warning", f"What is said to hold in room {room!r} elsewhere cannot be read: {error}"))
         return
     for kind, count in (doors.of(room).conflicts_by_kind() - apart).items():
         conference.conflicted(kind, count)
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return
+    shut = _shut_too_late(conference, room, doors.rules(room).flags - before.flags)
     for session in list(conference.members(room)):
         member = conference.rooms.participant(session.id)
         claims = Claims(room, member.identity, member.name, session.claimed, session.token_expires, session.issued)
@@ -173,6 +181,9 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
             moderation.send_banned(conference, session)
         elif doors.is_removed(claims, conference.at.wall):
             moderation.send_removed(conference, session)
+        elif shut and not (session.grant.admin or conference.cluster.is_inside(room, member.identity, shut)):
+            text = "The moderators of this room decide who may enter, and had not let you in."
+            departure.send_out(conference, session, "room_locked", text, CloseCode.TRY_LATER)
         else:
             grant = doors.grant_of(claims)
             if grant != session.grant:
@@ -180,6 +191,14 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
                 negotiation.permit(conference, session, grant)
     if doors.rules(room) != before:
         conference.tell_room(room, roster.room_updated(doors.rules(room)))
+
+
+def _shut_too_late(conference: Conference, room: RoomName, flags: frozenset[str]) -> frozenset[str]:
+    """Those of the flags just heard of that would have kept people out who came before we could know: all of them, if
+    nobody has been in the room here for longer than it takes to hear of it."""
+    now = conference.at.now
+    fresh = all(now - session.entered_at < HEARD_WITHIN for session in conference.members(room))
+    return flags if room in conference.rooms and fresh else frozenset()
 
 
 # ------------------------------------------------------------------------------------------------------------- talk

@@ -52,7 +52,8 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
 def _is_inside(conference: Conference, claims: Claims) -> bool:
     """Whether the identity is in the room still, here or elsewhere: who goes to another instance is not new."""
     here = conference.rooms.by_identity(claims.room, claims.identity)
-    return here is not None or conference.cluster.by_identity(claims.room, claims.identity) is not None
+    flags = conference.doors.rules(claims.room).flags
+    return here is not None or conference.cluster.is_inside(claims.room, claims.identity, flags)
 
 
 def _redirect(conference: Conference, socket: Socket, url: str, request: str | m.UnsetType) -> None:
@@ -192,6 +193,7 @@ def _open_session(
         issued=claims.issued,
         chats=TokenBucket(conference.rules.chats, conference.at.now),
         offers=TokenBucket(conference.rules.offers, conference.at.now),
+        metadata=TokenBucket(conference.rules.metadata, conference.at.now),
         recent_chat=deque(maxlen=conference.rules.recent_chat),
         entered_at=conference.at.now,
     )

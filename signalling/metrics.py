@@ -31,7 +31,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LIMITS = (
     *("joins_per_identity", "connections_per_identity", "connections_per_address", "failures_per_address"),
     *("messages_per_connection", "chats_per_session", "dev_tokens_per_address"),
-    *("offers_per_session", "message_bytes", "control_frames", "outbox"),
+    *("offers_per_session", "metadata_per_session", "message_bytes", "control_frames", "outbox"),
     *("admin_requests_per_key", "admin_failures_per_address"),
 )
 MIGRATIONS = ("room_moved", "shutting_down")

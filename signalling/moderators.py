@@ -14,6 +14,11 @@ def ask(conference: Conference, session: Session, socket: Socket, message: m.Req
     """Do what a moderator wants. Raises Refused."""
     if not session.grant.admin:
         raise Refused("permission_denied", "Only moderators may do that.", field="type")
+    if isinstance(message, m.SetMetadata):
+        wait = session.metadata.take(conference.at.now)
+        if wait:
+            conference.limited("metadata_per_session")
+            raise Refused("rate_limited", "You change what is written here faster than allowed.", retry_after=wait)
     carry_out(conference, session.room, session.id, message)
     conference.done(socket.id, message)
 

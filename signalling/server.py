@@ -51,7 +51,7 @@ class Server:
         self._shared = shared
         self._link = link
         if link is not None:
-            link.heard = self._heard
+            link.heard, link.failed = self._heard, self._failed
         self._new_outbox: Callable[[], Outbox] = lambda: Outbox(outbox_messages, outbox_bytes)
         self._connections: dict[SocketId, Connection] = {}
         self._verified: dict[SocketId, Callable[[], None]] = {}  # of strangers: whom to tell
@@ -150,8 +150,7 @@ class Server:
             socket = getattr(event, "socket", None)
             if socket is not None:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
-        self._execute_all(commands)
-        self._share()
+        self._finish(commands)
 
     def moderate(self, act: Callable[[Conference], None]) -> None:
         """Carry out a verb of moderation.py that came from outside of every room. Raises Refused."""
@@ -160,8 +159,7 @@ class Server:
         try:
             act(conference)
         finally:
-            self._execute_all(conference.take_commands())
-            self._share()
+            self._finish(conference.take_commands())
 
     def _heard(self, news: News) -> None:
         self._shared.heard(news)
@@ -170,6 +168,14 @@ class Server:
     def _failed(self) -> None:
         self._metrics.internal_errors.inc()
         self._shared.failed(degradation.fallbacks(self._conference))
+
+    def _finish(self, commands: Iterable[Command]) -> None:
+        self._execute_all(commands)
+        try:
+            self._share()
+        except Exception:
+            log.exception("What changed here cannot be handed to the other instances")
+            self._failed()
 
     def _share(self) -> None:
         """Hand what changed here to the other instances."""

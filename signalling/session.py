@@ -134,6 +134,7 @@ class Session:
     issued: float | None  # likewise
     chats: TokenBucket
     offers: TokenBucket
+    metadata: TokenBucket
     recent_chat: deque[tuple[float, m.ChatMessage]]  # with when it was said
     phase: Phase = Phase.CONNECTED
     socket: SocketId | None = None

@@ -59,6 +59,10 @@ class CausalMap:
                 last[entry.key] = max(dot, last.get(entry.key, dot))
         return iter(sorted(last, key=lambda key: last[key]))
 
+    def of_kind(self, kind: str) -> Iterator[Entry]:
+        """All that stands of one kind, in no order."""
+        return (entry for entry in self.entries.values() if entry.key[0] == kind)
+
     def __bool__(self) -> bool:
         return bool(self.entries)
 
@@ -76,9 +80,10 @@ class CausalMap:
         entries[Dot(counter, author)] = Entry(key, value)
         return CausalMap(entries, _bounded({**self.context, author: counter}, entries), author)
 
-    def remove(self, key: Key) -> CausalMap:
+    def remove(self, *keys: Key) -> CausalMap:
         """Take away all values that are seen here; one that is written elsewhere at the same time stays."""
-        entries = {at: entry for at, entry in self.entries.items() if entry.key != key}
+        gone = set(keys)
+        entries = {at: entry for at, entry in self.entries.items() if entry.key not in gone}
         return CausalMap(entries, self.context, self.author)
 
     def merge(self, other: CausalMap) -> CausalMap:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from .timing import Timing
 
+SURELY = 3  # announcements in a row that fail are no chance
+
 
 @dataclass(slots=True)
 class Lease:
@@ -15,6 +17,8 @@ class Lease:
     next: float  # when to announce ourselves again
     reachable: bool = False  # an announcement went through since the circuit last opened
     announcing: bool = False
+    why: str = ""  # the last announcement failed
+    _failed: int = 0  # announcements in a row
     _renewed: float = float("-inf")
 
     def is_due(self, now: float) -> bool:
@@ -26,14 +30,20 @@ class Lease:
         self.announcing = sent
         self.next = now + (self.timing.canary if healthy else self.timing.canary_while_away)
 
-    def failed(self, healthy: bool, now: float) -> None:
-        """An announcement failed, or nobody knows."""
+    def failed(self, healthy: bool, why: str, now: float) -> None:
+        """An announcement failed, or nobody knows. If that is our own fault, the circuit stays closed, so who loses the
+        lease over it must see that here; but one failure is nothing when this process stood still."""
         self.announcing = False
+        self.why = why
+        self._failed += 1
+        if self._failed >= SURELY and not self.is_held(now):
+            self.reachable = False
         self.next = now + (self.timing.canary_in_doubt if healthy else self.timing.canary_while_away)
 
     def answered(self, now: float) -> None:
         """The store answered."""
         self.announcing = False
+        self.why, self._failed = "", 0
         self.next = min(self.next, now + self.timing.canary)
 
     def renewed(self, now: float) -> None:

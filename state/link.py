@@ -1,4 +1,8 @@
-"""The shell of sharing: carries its calls to the store and the answers back, reads the inbox, and keeps its clock."""
+"""The shell of sharing: carries its calls to the store and the answers back, reads the inbox, and keeps its clock.
+
+The calls of everybody here hang on the same group of tasks, so a fault of ours in the sharing ends none of these: it
+is told to `failed`, and the sharing starts over.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from .calls import Call
@@ -21,6 +26,7 @@ TICK = 0.1  # seconds; how exact the machine's times are
 BLOCK = 1.0  # seconds that the store is asked to wait for a note
 PAUSE = 0.2  # seconds between two looks at an inbox that cannot be read
 FAREWELL = 1.0  # seconds that the end may take
+BETWEEN_STARTS = 5.0  # seconds at least between two times that the sharing starts over after a fault of ours
 
 
 class Store(Protocol):
@@ -40,14 +46,18 @@ class Store(Protocol):
 
 
 class Link:
-    """Runs one instance's sharing. `heard` is called with each piece of news, from the event loop."""
+    """Runs one instance's sharing. `heard` is called with each piece of news, from the event loop, and `failed` after
+    each fault of ours, which is logged."""
 
     def __init__(self, sharing: Sharing, store: Store) -> None:
         self.sharing = sharing
         self.heard: Callable[[News], None] = lambda news: None
+        self.failed: Callable[[], None] = lambda: None
         self._store = store
         self._tasks: asyncio.TaskGroup | None = None
         self._pumping = False
+        self._start_over_at: float | None = None
+        self._started_over = float("-inf")
 
     async def run(self) -> None:
         """Share until cancelled."""
@@ -55,8 +65,7 @@ class Link:
             try:
                 self._tasks.create_task(self._read(), name="inbox")
                 while True:
-                    self.sharing.tick(time.monotonic())
-                    self.pump()
+                    self._feed(self._tick)
                     await asyncio.sleep(TICK)
             finally:
                 self._tasks = None
@@ -69,11 +78,10 @@ class Link:
         try:
             while news := self.sharing.take_events():
                 for one in news:
-                    self._take(one)
+                    self._guarded(partial(self._take, one))
         finally:
             self._pumping = False
-        for call in self.sharing.take_calls(time.monotonic()):
-            self._tasks.create_task(self._carry(call), name=f"store-{type(call.request).__name__}")
+        self._guarded(self._ask)
 
     async def end(self) -> None:
         """Say that nobody is here any more, and that this instance goes; give up after a moment. `run` is over then."""
@@ -86,23 +94,41 @@ class Link:
                 await self._store.execute(sharing.farewell())
         except (StoreError, TimeoutError) as error:
             log.info("The other instances will notice the end by the lease: %s", error)
+        except Exception:
+            self._fault()
         finally:
             await self._store.close()
 
     def _take(self, news: News) -> None:
         if isinstance(news, CircuitMoved) and news.transition.after is CircuitState.OPEN and self._tasks is not None:
-            self._tasks.create_task(self._store.reset(), name="store-reset")
+            self._tasks.create_task(self._reset(), name="store-reset")
         self.heard(news)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self._start_over_at is not None and now >= self._start_over_at:
+            self._start_over_at, self._started_over = None, now
+            self.sharing.start_over(now)
+        self.sharing.tick(now)
+
+    def _ask(self) -> None:
+        if self._tasks is not None:
+            for call in self.sharing.take_calls(time.monotonic()):
+                self._tasks.create_task(self._carry(call), name=f"store-{type(call.request).__name__}")
 
     async def _carry(self, call: Call) -> None:
         try:
             reply = await self._store.execute(call.request)
         except StoreError as error:
             log.debug("The store failed at %s: %s", type(call.request).__name__, error)
-            self.sharing.failed(call.id, error, time.monotonic())
+            failure = error
+        except Exception as error:
+            self._fault()
+            failure = StoreError("error", str(error))
         else:
-            self.sharing.answered(call.id, reply, time.monotonic())
-        self.pump()
+            self._feed(partial(self.sharing.answered, call.id, reply, time.monotonic()))
+            return
+        self._feed(partial(self.sharing.failed, call.id, failure, time.monotonic()))
 
     async def _read(self) -> None:
         while True:
@@ -115,6 +141,34 @@ class Link:
                 log.debug("The inbox cannot be read: %s", error)
                 await asyncio.sleep(PAUSE)
                 continue
+            except Exception:
+                self._fault()
+                await asyncio.sleep(PAUSE)
+                continue
             if notes:
-                self.sharing.received(notes, time.monotonic())
-                self.pump()
+                self._feed(partial(self.sharing.received, notes, time.monotonic()))
+
+    async def _reset(self) -> None:
+        try:
+            await self._store.reset()
+        except Exception:
+            self._fault()
+
+    # ------------------------------------------------------------------------------------------------------- faults
+
+    def _feed(self, act: Callable[[], None]) -> None:
+        """Tell the machine something, and do what follows from it."""
+        self._guarded(act)
+        self.pump()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:
+            self._fault()
+
+    def _fault(self) -> None:
+        log.exception("The sharing with other instances failed")
+        if self._start_over_at is None:
+            self._start_over_at = max(time.monotonic(), self._started_over + BETWEEN_STARTS)
+        self.failed()

@@ -18,6 +18,7 @@ from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from .redis_commands import Command
 from .redis_url import Host, RedisAddress
@@ -34,7 +35,10 @@ class Client(ABC):
 
     @abstractmethod
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Ask several things in one round trip to each server concerned, in their order. Raises the first error."""
+        """Ask several things in one round trip to each server concerned, in their order. Raises the first error.
+
+        That a key holds something of another kind is no error, but the answer to that one command.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -105,9 +109,14 @@ class _Cluster(Client):
 
 def _answers(answers: list[Any]) -> list[Any]:
     for answer in answers:
-        if isinstance(answer, Exception):
+        if isinstance(answer, Exception) and not is_of_another_kind(answer):
             raise answer
     return answers
+
+
+def is_of_another_kind(answer: Exception) -> bool:
+    """Whether a key holds something that a command is not for: not the server is at fault, but who wrote there."""
+    return isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
 
 
 class _Sentinels(Sentinel):

@@ -12,6 +12,7 @@ Names are percent-encoded, since a brace in a room's name would move the tag.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -19,7 +20,7 @@ from urllib.parse import quote, unquote
 
 from . import wire
 from .model import NodeId, RoomName
-from .slices import Version
+from .slices import Fields, Version
 from .store import Announce, Announced, Fetched, FetchSlices, Listed, Post, WriteSlice, Written
 
 Command = tuple[str | int, ...]
@@ -137,6 +138,11 @@ def read_inbox(node: NodeId, block: float) -> Command:
     return ("XREAD", "COUNT", MOST_AT_ONCE, *wait, "STREAMS", inbox_key(node), "0")
 
 
+def drop_inbox(node: NodeId) -> Command:
+    """The command that removes whatever is where an inbox should be."""
+    return ("DEL", inbox_key(node))
+
+
 def drop_notes(node: NodeId, ids: Sequence[str]) -> Command:
     """The command that removes notes which were read."""
     return ("XDEL", inbox_key(node), *ids)
@@ -164,25 +170,29 @@ def announced(answer: list[Any]) -> Announced:
 def written(answer: list[Any]) -> Written:
     """What WRITE_SLICE returned."""
     status, *listed = answer
-    quadruples = zip(*[iter(listed)] * 4, strict=True)
-    return Written(
-        status,
-        {
-            NodeId(unescape(node)): Listed(Version(int(epoch), int(seq)), max(0, age) / 1000)
-            for node, epoch, seq, age in quadruples
-        },
-    )
+    found = {}
+    for node, epoch, seq, age in zip(*[iter(listed)] * 4, strict=True):
+        with suppress(UnicodeError):  # none of us has such a name
+            found[NodeId(unescape(node))] = Listed(Version(int(epoch), int(seq)), max(0, age) / 1000)
+    return Written(status, found)
 
 
-def fetched(request: FetchSlices, answers: list[Mapping[str, str]]) -> Fetched:
-    """What the commands of `fetch_slices` returned."""
-    slices = {}
+def fetched(request: FetchSlices, answers: list[Any]) -> Fetched:
+    """What the commands of `fetch_slices` returned; what is no slice hides none of the others."""
+    slices: dict[NodeId, tuple[Version, Fields]] = {}
     for node, answer in zip(request.nodes, answers, strict=True):
+        if not isinstance(answer, Mapping):
+            continue
         fields = dict(answer)
-        epoch, seq = fields.pop(EPOCH, None), fields.pop(SEQ, None)
-        if epoch is not None and seq is not None:
+        epoch, seq = fields.pop(EPOCH, ""), fields.pop(SEQ, "")
+        if _is_number(epoch) and _is_number(seq):
             slices[node] = Version(int(epoch), int(seq)), fields
     return Fetched(slices)
+
+
+def _is_number(text: str) -> bool:
+    """The same as is_number in write_slice.lua."""
+    return len(text) <= 16 and text.isascii() and text.isdigit()
 
 
 def notes(answer: list[Any] | None) -> tuple[list[str], list[str]]:

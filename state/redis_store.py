@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from . import redis_commands as commands
 from .model import NodeId
-from .redis_clients import Client, Clients
+from .redis_clients import Client, Clients, is_of_another_kind
 from .redis_commands import Script
 from .redis_errors import store_error
 from .redis_url import parse
@@ -84,10 +84,16 @@ class RedisStore:
         """
 
         async def read(client: Client) -> Any:
-            if ids := self._read.get(node):
-                await client.command(commands.drop_notes(node, ids))
-                del self._read[node]
-            return await client.command(commands.read_inbox(node, block))
+            try:
+                if ids := self._read.get(node):
+                    await client.command(commands.drop_notes(node, ids))
+                    del self._read[node]
+                return await client.command(commands.read_inbox(node, block))
+            except ResponseError as error:
+                if not is_of_another_kind(error):
+                    raise
+                await client.command(commands.drop_inbox(node))
+                return None
 
         ids, notes = await self._readers.run(read, commands.notes, block + READ_GRACE)
         if ids:

@@ -52,7 +52,8 @@ class RemoteRoom:
         if version <= known:
             return "stale"
         base = None if note.base is None else Version(note.epoch, note.base)
-        if note.fields is None or (base is not None and (base != known or note.node in self._stripped)):
+        usable = base is None or (base == known and note.node in self.slices and note.node not in self._stripped)
+        if note.fields is None or not usable:
             self.behind.add(note.node)
             return "gap"
         self._take(note.node, apply(Slice() if base is None else self.slices[note.node], note.fields, version))

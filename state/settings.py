@@ -95,9 +95,9 @@ class RoomSettings:
         """Write what holds until it is lifted."""
         return replace(self, lasting=self.lasting.put((kind, name), value, writer, floor))
 
-    def remove_lasting(self, kind: str, name: str) -> RoomSettings:
+    def remove_lasting(self, kind: str, *names: str) -> RoomSettings:
         """Lift it."""
-        return replace(self, lasting=self.lasting.remove((kind, name)))
+        return replace(self, lasting=self.lasting.remove(*((kind, name) for name in names)))
 
     def with_incarnation(self, incarnation: str) -> RoomSettings:
         """The room was opened."""

@@ -6,8 +6,7 @@ is the order of things: when to announce, to write, to fetch and to tell, and wh
 them.
 
 While the circuit is open only the announcement goes out, as a trial. When the store is back, everything of ours is
-written anew under a new epoch, spread over a moment, and what others said is listed and fetched; then the modes go
-on.
+written anew under a new epoch, spread over a moment, what others said is listed and fetched, and the modes go on.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ class Sharing:
 
         Returns whether there was anybody to tell it to.
         """
-        if not self._shares:
+        if not self.listens:
             return False
         targets = [to] if to is not None else self.view.interested(room)
         self.notes.put(targets, Said(room=room, node=self.record.node, id=self._random(10).hex(), payload=payload))
@@ -117,7 +116,14 @@ class Sharing:
 
     def try_now(self, now: float) -> None:
         """Look at once whether the store is there: an operator let go of its circuit."""
-        self._next_announcement = now
+        self._lease.next = now
+
+    def start_over(self, now: float) -> None:
+        """A fault of ours broke off what was under way, so nobody knows what is left of it: ask everything anew."""
+        self._forget_calls(now)
+        for own in self.ours:
+            own.failed(now, now)
+        self._begin_anew(now)
 
     def leave(self, now: float) -> None:
         """This instance is about to end: nobody is here any more. What lasts stays."""
@@ -142,20 +148,18 @@ class Sharing:
     def tick(self, now: float) -> None:
         """Time went on; call this some ten times a second."""
         self.guard.tick(now)
-        why = self.guard.reason or self.guard.last_error or self.modes.reason
+        why = self.guard.reason or self._lease.why or self.guard.last_error or self.modes.reason
         healthy = self._lease.reachable and self.guard.state is CircuitState.CLOSED
-        change = self.modes.update(now, healthy=healthy, reason="" if healthy else why)
-        if change is not None:
+        if (change := self.modes.update(now, healthy=healthy, reason="" if healthy else why)) is not None:
             self._moved(change, now)
         elif self.modes.announced and not self._told and self.modes.degraded:
             # The store was away from the start, and by now it has been for so long that people should know.
             modes = self.modes
             self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
         self._told = self.modes.announced
-        if self.modes.mode is Mode.RECONCILING and self._has_reconciled(now):
-            done = self.modes.reconciled(now)
-            if done is not None:
-                self._moved(done, now)
+        may_end = self.modes.mode is Mode.RECONCILING and self._has_reconciled(now)
+        if may_end and (done := self.modes.reconciled(now)) is not None:
+            self._moved(done, now)
         if self.modes.mode is Mode.CLUSTERED and self._lease.is_fresh(now):
             self._bury(now)
 
@@ -163,7 +167,7 @@ class Sharing:
         """What to ask the store now. Call this after everything that went in."""
         self._holds_lease = self._lease.is_held(now)
         self._announce(now)
-        if self._shares:
+        if self.listens:
             self._write(now)
             self._fetch(now)
             self._post(now)
@@ -192,11 +196,10 @@ class Sharing:
         request = self._calls.failed(call, error, now)
         match request:
             case Announce():
-                self._lease.failed(self.guard.state is CircuitState.CLOSED, now)
+                self._lease.failed(self.guard.state is CircuitState.CLOSED, error.reason, now)
             case WriteSlice(room=room):
                 self._writes -= 1
-                own = self.ours.slices.get(room)
-                if own is not None:
+                if (own := self.ours.slices.get(room)) is not None:
                     self.ours.retry(own, now)
             case FetchSlices(room=room):
                 self.view.not_fetched(room)
@@ -213,15 +216,11 @@ class Sharing:
             except WireError:
                 self.counts["unreadable"] += 1
 
-    @property
-    def listens(self) -> bool:
-        """Whether the inbox should be read now."""
-        return self._shares
-
     # ------------------------------------------------------------------------------------------------------ calling
 
     @property
-    def _shares(self) -> bool:
+    def listens(self) -> bool:
+        """Whether the inbox should be read now, and anything but the announcement be asked."""
         mode = self.modes.mode
         return mode in SHARING and self.guard.state is CircuitState.CLOSED and self._holds_lease
 
@@ -326,7 +325,8 @@ class Sharing:
 
     def _room_changed(self, room: RoomName) -> None:
         if self.modes.mode is Mode.CLUSTERED:
-            self._events.append(RoomChanged(room))
+            if RoomChanged(room) not in self._events[-2:]:  # whoever hears it looks at all that is known
+                self._events.append(RoomChanged(room))
         else:
             self._changed.add(room)
 
@@ -352,9 +352,8 @@ class Sharing:
         began, timing = self._reconciling_since, self.timing
         if not self.ours.are_stored or self.view.is_behind:
             return now - began >= timing.settle_most
-        if not self.members.nodes:
-            return True
-        return now >= max(began + timing.settle, self._news_at + timing.settle / 2) or now - began >= timing.settle_most
+        settled = now >= max(began + timing.settle, self._news_at + timing.settle / 2)
+        return settled or not self.members.nodes or now - began >= timing.settle_most
 
     def _begin_anew(self, now: float) -> None:
         """Write all of ours again, spread over a moment: the store may have lost it, or have an older state."""
@@ -367,17 +366,19 @@ class Sharing:
         self.record = wire.change_record(self.record, node=self._new_id(), nonce=self._random(16).hex())
         self.members.me = self.record.node
         self.epoch = 1
+        self._forget_calls(now)
+        self.ours.rename(now)
+        self._events.append(Renamed(before, self.record.node))
+
+    def _forget_calls(self, now: float) -> None:
         self._calls.forget()
         self._posting = self._lease.announcing = False
         self._writes = 0
         self._lease.next = now
         self.view.not_fetching()
-        self.ours.rename(now)
-        self._events.append(Renamed(before, self.record.node))
 
     def _bury(self, now: float) -> None:
-        gone = self.members.gone(now)
-        if gone:
+        if gone := self.members.gone(now):
             self._events.append(NodesChanged())
         for room in self.view.bury(now, everywhere=bool(gone)):
             self._room_changed(room)

@@ -122,6 +122,12 @@ class View:
         known = self.rooms.get(room)
         return (one.settings for one in known.slices.values() if one.settings != NO_SETTINGS) if known else iter(())
 
+    def has_flags(self, room: RoomName, node: NodeId, flags: Collection[str]) -> bool:
+        """Whether an instance is known to know that these flags are on."""
+        known = self.rooms.get(room)
+        theirs = None if known is None else known.slices.get(node)
+        return theirs is not None and all(theirs.settings.flag(name) for name in flags)
+
     def clock(self, room: RoomName) -> int:
         """The largest logical time at which somebody joined a room, as far as we know."""
         ours = (member.joined for member in self.own_members.get(room, {}).values())

@@ -10,9 +10,16 @@ local node, nonce, record, lease, leaving = ARGV[1], ARGV[2], ARGV[3], tonumber(
 local clock = redis.call("TIME")
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- Whatever else somebody put under our key stands in nobody's way.
+local kind = redis.call("TYPE", nodes).ok
+if kind ~= "hash" and kind ~= "none" then
+  redis.call("DEL", nodes)
+end
+
 local function parse(text)
   local expires, its_nonce, its_record = string.match(text or "", "^(%d+) (%S*) (.*)$")
-  if expires and tonumber(expires) > now then
+  -- Of more digits it is no time of ours, and none that Redis takes.
+  if expires and #expires <= 16 and tonumber(expires) > now then
     return tonumber(expires), its_nonce, its_record
   end
 end

@@ -14,11 +14,27 @@ local life, sets = tonumber(ARGV[6]), tonumber(ARGV[7])
 local clock = redis.call("TIME")
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- Whatever else somebody put under our keys stands in nobody's way.
+for _, key in ipairs(KEYS) do
+  local kind = redis.call("TYPE", key).ok
+  if kind ~= "hash" and kind ~= "none" then
+    redis.call("DEL", key)
+  end
+end
+
+-- A number such as we write, and that Redis takes for a time: of no more digits than 2^53.
+local function is_number(text)
+  return text and #text <= 16 and string.find(text, "^%d+$")
+end
+
 -- The same as _judge in memory_store.py. Versions are compared as numbers, exact up to 2^53, and kept as the text that
 -- they came as.
 local function judge()
   local found = redis.call("HMGET", slice, "_epoch", "_seq")
   local found_epoch, found_seq = found[1], found[2]
+  if not (is_number(found_epoch) and is_number(found_seq)) then
+    found_epoch, found_seq = false, false -- it is no slice
+  end
   local newer_or_same = false
   if found_epoch then
     if tonumber(found_epoch) > tonumber(epoch) then
@@ -63,7 +79,8 @@ local last = 0
 local entries = redis.call("HGETALL", index)
 for i = 1, #entries, 2 do
   local its_epoch, its_seq, renewed, expires = string.match(entries[i + 1], "^(%d+):(%d+):(%d+):(%d+)$")
-  if expires and tonumber(expires) > now then
+  local is_ours = is_number(its_epoch) and is_number(its_seq) and is_number(renewed) and is_number(expires)
+  if is_ours and tonumber(expires) > now then
     last = math.max(last, tonumber(expires))
     local n = #reply
     reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = entries[i], its_epoch, its_seq, now - tonumber(renewed)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from signalling.doors import Doors
+import time
+
+import pytest
+
+from signalling.doors import MOST_METADATA, MOST_PER_ROOM, Doors, Unreadable
 from signalling.tokens import LEEWAY, Claims, Grant
 from state.model import Identity, RoomName
+from state.settings import RoomSettings
 
 ROOM, ADA = RoomName("room"), Identity("ada")
 DAY = 24 * 3600.0
@@ -77,3 +82,69 @@ def test_an_ended_room_leaves_neither_settings_nor_changed_permissions_behind() 
     doors.emptied(ROOM)
     assert not doors.rules(ROOM).locked
     assert not doors.grant_of(token(issued=1.0, expires=9.0)).admin
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("metadata", "junk"),
+        ("metadata", "5"),
+        ("metadata", "[" * 100_000),
+        ("removal", "[1]"),
+        ("removal", '["1", 2]'),
+        ("removal", "[1, NaN]"),
+        ("removal", f"[1, {'9' * 400}]"),
+        ("grant", "[1, 2, 3, 4, 5]"),
+        ("grant", "{}"),
+        ("ended", "junk"),
+        ("ended", "inf"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_not_adopted(kind: str, text: str) -> None:
+    doors = Doors(DAY)
+    doors.ban(ROOM, ADA)
+    before = doors.of(ROOM)
+    put = RoomSettings().put_lasting if kind in ("removal", "ended") else RoomSettings().put_open
+    with pytest.raises(Unreadable):
+        doors.adopt(ROOM, put(kind, "ada", text, "b"))
+    assert doors.of(ROOM) == before
+    doors.sweep(DAY)
+    assert doors.rules(ROOM).metadata == {}
+
+
+def test_all_that_doors_write_can_be_read_elsewhere() -> None:
+    doors, others = Doors(DAY), Doors(DAY)
+    doors.opened(ROOM, "r")
+    doors.set(ROOM, locked=True, waiting_room=True)
+    doors.set_metadata(ROOM, {"title": "Tea \ud83d\ude00"})
+    doors.ban(ROOM, ADA)
+    doors.remove(ROOM, ADA, 1.5, 10.5)
+    doors.change_grant(ROOM, ADA, Grant(frozenset(["camera"])), 1.5)
+    doors.end(ROOM, 5.0)
+    assert others.adopt(ROOM, doors.of(ROOM))
+    assert others.of(ROOM) == doors.of(ROOM)
+
+
+def test_too_many_fields_that_met_may_become_fewer() -> None:
+    ours, theirs = Doors(DAY, writer=lambda: "a"), Doors(DAY, writer=lambda: "b")
+    for doors in (ours, theirs):
+        assert doors.set_metadata(ROOM, {f"{id(doors)}-{n}": "x" for n in range(MOST_METADATA)})
+    ours.adopt(ROOM, theirs.of(ROOM))
+    first = next(iter(ours.rules(ROOM).metadata))
+    assert ours.set_metadata(ROOM, {"one more": "x"}) is None
+    assert ours.set_metadata(ROOM, {first: "y"})
+    assert ours.set_metadata(ROOM, {first: None})
+    assert len(ours.rules(ROOM).metadata) == 2 * MOST_METADATA - 1
+
+
+def test_looking_through_all_removals_that_fit_holds_nobody_up() -> None:
+    doors = Doors(DAY)
+    for number in range(MOST_PER_ROOM):
+        doors.remove(ROOM, Identity(f"user-{number}"), wall=number, expires=0.0)
+    began = time.process_time()
+    doors.sweep(DAY + MOST_PER_ROOM / 2)
+    doors.sweep(2 * DAY)
+    took = time.process_time() - began
+    print(f"two looks at {MOST_PER_ROOM} removals took {took * 1000:.1f} ms")
+    assert not doors._decided["removal"]
+    assert took < 0.1  # looked at one by one they take 1 s

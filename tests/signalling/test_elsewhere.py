@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import pytest
+
 from signalling import messages as m
 from signalling import moderation
 from signalling.tokens import Grant
@@ -226,3 +228,49 @@ def test_the_newer_session_is_known_as_such_where_nobody_had_heard_of_the_older_
     neighbours.passes(1.0)
     assert again.closed is None
     assert neighbours["a"].conference.rooms.by_identity(ROOM, Identity("ada")) is None
+
+
+@pytest.mark.parametrize("shut", [m.Lock(), m.WaitingRoom(on=True)])
+def test_nobody_gets_past_a_door_by_way_of_an_instance_that_did_not_know_of_it(shut: m.Request) -> None:
+    neighbours = Neighbours("a", "b")
+    a, b = neighbours["a"], neighbours["b"]
+    ada = stays(a, "ada", MODERATOR)
+    neighbours.passes(3.0)
+    ada.says(shut)
+    neighbours.passes(0.3)
+    ada.told.clear()
+    eve = stays(b, "eve")
+    members = b.conference.rooms.take_changed()
+    b.conference.cluster.share(members, {ROOM: b.conference.doors.of(ROOM)}, b.now)
+    for call in b.sharing.take_calls(b.now):  # b says that eve is there, and has not heard of the door yet
+        b.sharing.answered(call.id, neighbours.store.execute(call.request, b.now), b.now)
+    ada.says(m.SetMetadata(metadata={"title": "Tea"}))
+    a.shares()
+    ada.told.clear()
+    assert a.conference.cluster.by_identity(ROOM, Identity("eve")) is not None
+    again = a.connects()
+    again.says(m.Join(token=a.token("eve"), stay=True))
+    assert not told(again, m.Welcome)
+    neighbours.passes(0.3)
+    assert (eve.told[-1].code, eve.closed) == ("room_locked", 1013)  # type: ignore[attr-defined]
+    assert not [one for one in told(eve, m.ParticipantJoined) if one.participant.identity == "ada"]
+    # Moderators and those who are in the room may come by any way, and who was let in is not sent out.
+    eva = stays(b, "eva", MODERATOR)
+    ada_again = stays(b, "ada")
+    neighbours.passes(0.3)
+    assert (eva.closed, ada_again.closed) == (None, None)
+
+
+def test_a_door_that_is_shut_elsewhere_sends_nobody_out_who_is_in() -> None:
+    neighbours = Neighbours("a", "b")
+    ada, bob = stays(neighbours["a"], "ada", MODERATOR), stays(neighbours["b"], "bob")
+    neighbours.passes(3.0)
+    eve = stays(neighbours["b"], "eve")
+    ada.says(m.Lock())
+    neighbours.passes(0.5)
+    assert [told(one, m.RoomUpdated)[-1].locked for one in (bob, eve)] == [True, True]
+    assert [one.closed for one in (bob, eve)] == [None, None]
+    # And being in at one instance opens the door of another.
+    again = neighbours["a"].connects()
+    again.says(m.Join(token=neighbours["a"].token("bob"), stay=True))
+    again.hears(m.Welcome)

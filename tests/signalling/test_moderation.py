@@ -362,3 +362,17 @@ def test_permissions_of_somebody_without_a_socket_are_there_on_its_return() -> N
     assert mod.hears(m.TrackUnpublished).track == track
     welcome = ada.resumes().hears(m.Welcome)
     assert (welcome.permissions.publish, welcome.room.participants[1].tracks) == ([], [])
+
+
+def test_metadata_is_not_changed_without_end() -> None:
+    stage, mod, ada = call()
+    for number in range(10):
+        mod.says(m.SetMetadata(metadata={"count": str(number)}))
+    ada.told.clear()
+    mod.told.clear()
+    mod.says(m.SetMetadata(metadata={"count": "one more"}))
+    mod.is_refused("rate_limited")
+    assert not ada.told
+    stage.passes(1.0)
+    mod.says(m.SetMetadata(metadata={"count": "later"}))
+    assert ada.hears(m.RoomUpdated).metadata == {"count": "later"}

@@ -163,3 +163,10 @@ def test_a_slice_that_cannot_be_read_hides_no_other() -> None:
     found = {NodeId("bad"): (Version(1, 1), {"p:x": "junk"}), BEN: (Version(1, 1), good)}
     assert remote.fetched(found, list(found)) == ({BEN}, 1)
     assert there(remote) == {"a"}
+
+
+def test_a_change_of_what_was_never_written_is_a_gap() -> None:
+    remote = RemoteRoom(ROOM)
+    assert remote.heard(Changed(ROOM, BEN, epoch=0, seq=1, base=0, fields=fields("bo"))) == "gap"
+    assert remote.behind == {BEN}
+    assert not remote.slices

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 
+from state import wire
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
+from state.news import RoomChanged
 from state.sharing import Call
-from state.store import Announce, Request, WriteSlice
+from state.slices import NO_SETTINGS, to_fields
+from state.store import Announce, Request, StoreError, WriteSlice
+from state.wire import Changed
 from tests.state.world import Instance, World, locked
 
 ROOM = RoomName("room")
@@ -186,3 +190,46 @@ def test_a_lifted_ban_is_lifted_everywhere() -> None:
     b.write(ROOM, lambda old, _writer, _floor: old.remove_lasting("ban", "eve"))
     world.run(1)
     assert not a.settings[ROOM].is_banned("eve")
+
+
+def test_a_circuit_that_an_operator_lets_go_of_is_tried_at_once() -> None:
+    world = World(1, "a")
+    a = world.instances["a"]
+    world.run(3)
+    a.sharing.guard.force_open(world.now, "an operator wants it so")
+    world.run(3.3)
+    a.sharing.guard.release(world.now)
+    a.sharing.try_now(world.now)
+    asked = [type(call.request) for call in a.sharing.take_calls(world.now)]
+    assert asked == [Announce]
+
+
+def test_many_notes_about_one_room_are_one_reason_to_look_at_it() -> None:
+    world = World(1, "ab")
+    a, b = world.instances.values()
+    world.run(3)
+    a.join(ROOM, "ada")
+    b.join(ROOM, "bob")
+    world.run(1)
+    bob = next(one for one in a.sharing.view.elsewhere(ROOM)).participant
+    fields: dict[str, str | None] = {**to_fields({bob.id: bob}, NO_SETTINGS)}
+    notes = [Changed(ROOM, b.node, b.sharing.epoch, 100 + n, None, fields) for n in range(1000)]
+    a.sharing.take_events()
+    a.sharing.received([wire.dump_note(note) for note in notes], world.now)
+    assert a.sharing.take_events() == [RoomChanged(ROOM)]
+
+
+def test_who_loses_the_lease_by_a_fault_of_its_own_does_not_think_that_it_shares() -> None:
+    world = World(1, "a")
+    sharing = world.instances["a"].sharing
+    world.run(3)
+    assert sharing.modes.mode is Mode.CLUSTERED
+    now = world.now
+    while now < world.now + 20:
+        now += 0.1
+        sharing.tick(now)
+        for call in sharing.take_calls(now):
+            sharing.failed(call.id, StoreError("pool_exhausted", ours=True), now)
+        if now < world.now + 14:
+            assert sharing.modes.mode is Mode.CLUSTERED
+    assert (sharing.modes.mode, sharing.modes.reason) == (Mode.STANDALONE, "pool_exhausted")
