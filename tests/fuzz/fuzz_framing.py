@@ -1,4 +1,4 @@
-"""Any stream, however cut, is datagrams of the right size and at last perhaps a FramingError, the same for every cut."""
+"""Any stream is datagrams of the right size and at last perhaps a FramingError, the same however it is cut."""
 
 from __future__ import annotations
 
