@@ -42,6 +42,9 @@ CHECKS: Final = Rate(per_second=100, burst=200)
 # let who knows many names keep us busy with forgeries; fewer makes many moves at the same time slower. Who is not yet
 # connected is not held to it, so that nobody can shut newcomers out by it.
 STRANGE_CHECKS: Final = Rate(per_second=2_000, burst=200)
+# Probes of relays that reach the media port: five checks through each of fifty relays to each of our addresses, all at
+# once after a start. More costs up to 20 µs each; fewer would make relays look silent that are not.
+PROBES: Final = Rate(per_second=200, burst=1_000)
 
 
 class Budget:

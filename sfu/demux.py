@@ -9,6 +9,7 @@ from .budgets import STRANGE_CHECKS, Budget
 from .counters import Counters
 from .ice_lite import ufrag_of
 from .peer import Peer
+from .probe_answers import ProbeAnswers
 from .transport import MediaSocket, Path
 from .udp import Address
 
@@ -22,10 +23,17 @@ _STRAYS_PER_SECOND = 200
 class Demux:
     """Sends each datagram to its peer. `on_first_check` hears of the first authentic check of a peer."""
 
-    def __init__(self, counters: Counters, clock: Callable[[], float], on_first_check: Callable[[Peer], None]) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        clock: Callable[[], float],
+        on_first_check: Callable[[Peer], None],
+        probes: ProbeAnswers | None = None,
+    ) -> None:
         self._counters = counters
         self._clock = clock
         self._on_first_check = on_first_check
+        self._probes = probes or ProbeAnswers({})
         self._ufrags: dict[str, Peer] = {}
         self._routes: dict[MediaSocket, dict[Address, Peer]] = {}
         self._stray_tokens = float(_STRAYS_PER_SECOND)
@@ -103,8 +111,11 @@ class Demux:
     def _on_stun(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
         dropped = self._counters.dropped
         try:
-            peer = self._ufrags.get(stun.username_of(datagram) or ufrag_of(datagram[8:20]))
+            ufrag = stun.username_of(datagram) or ufrag_of(datagram[8:20])
+            peer = self._ufrags.get(ufrag)
             if peer is None:
+                if self._probes.knows(ufrag):
+                    return self._on_probe(socket, datagram, address)
                 dropped["stun_unexpected_response" if datagram[0] else "stun_unknown_ufrag"] += 1
                 return False
             now = self._clock()
@@ -128,6 +139,14 @@ class Demux:
         if not peer.checked:
             peer.checked = True
             self._on_first_check(peer)
+        return True
+
+    def _on_probe(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
+        answer = self._probes.answer(datagram, address[:2], self._clock())
+        if answer is None:
+            self._counters.dropped["probe_refused"] += 1
+            return False
+        socket.send(answer, address)
         return True
 
     def _on_response(self, socket: MediaSocket, peer: Peer, response: stun.Binding, address: Address) -> bool:

@@ -43,6 +43,7 @@ from .negotiation import Negotiation, decoders
 from .offer_reader import OfferReader
 from .outbound import OutboundStream
 from .peer import Peer
+from .probe_answers import ProbeAnswers
 from .sdp import Offer, SdpError
 from .slots import SlotPool
 from .speakers import ranking
@@ -68,6 +69,7 @@ class EngineOptions:
     max_sections: int = 128
     start_bitrate_kbps: int | None = 1000
     publish_kbps: int = PUBLISHED_KBPS
+    probes: Mapping[str, str] = field(default_factory=dict, repr=False)  # passwords by ufrag of who probes relays
 
 
 class Engine:
@@ -93,7 +95,7 @@ class Engine:
         self._media_ports: MediaPorts | None = None
         self._board = Switchboard(self._emit, clock)
         self._members = self._board.members
-        self._demux = Demux(self.counters, clock, self._on_first_check)
+        self._demux = Demux(self.counters, clock, self._on_first_check, ProbeAnswers(options.probes))
         self._dirty: list[PeerTransport] = []
         self._offers = OfferReader(options.max_sections)
         self._handshakes = Handshakes(self.counters)
@@ -135,6 +137,11 @@ class Engine:
     def port(self) -> int:
         """The number of the UDP port in use, and of the TCP port."""
         return self._bound.number
+
+    @property
+    def announced(self) -> list[tuple[str, int]]:
+        """Where clients send media to by UDP: host and port of each candidate."""
+        return [(one.address, one.port) for one in self._bound.candidates() if one.transport == "udp"]
 
     @property
     def _bound(self) -> MediaPorts:

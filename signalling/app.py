@@ -33,6 +33,12 @@ from state.modes import Modes
 from state.redis_store import RedisStore
 from state.sharing import Sharing
 from state.wire import NodeRecord
+from turn_probe import urls
+from turn_probe.credentials import echo_login
+from turn_probe.fleet import Offered
+from turn_probe.mapped import NotSeen, mapped_address
+from turn_probe.monitor import PACE, Monitor
+from turn_probe.standing import Pace
 
 from . import dependencies, http, migration
 from .admin import Admin
@@ -40,13 +46,15 @@ from .admin_circuits import CircuitAdmin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
-from .config import Bind, ConfigError, Settings, is_loopback
+from .config import AUTO, Bind, ConfigError, MediaAddress, Settings, is_loopback
 from .degraded_headers import DegradedHeaders
+from .events import RelaysChanged
 from .ice_servers import IceServerList
 from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
+from .metrics_relays import RelayMetrics
 from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
 from .readiness import Readiness
@@ -73,9 +81,24 @@ class Running:
     restart_media: Callable[[], None]  # have everybody build new media connections
 
 
+async def find_media_addresses(settings: Settings) -> Settings:
+    """The settings with the addresses that `--media-ip auto` stands for. Raises ConfigError if nobody can tell."""
+    if settings.media_ip != (AUTO,):
+        return settings
+    try:
+        seen = await mapped_address([urls.parse(text) for text in settings.stun])
+    except NotSeen as error:
+        raise ConfigError(f"--media-ip auto: no STUN server says how it sees this machine ({error}).") from None
+    log.info("Media is announced at %s for %s", seen.public, seen.local)
+    own = [address.host for address in local_addresses(loopback=settings.dev_mode)]
+    found = tuple(MediaAddress(host, seen.public if host == seen.local else host) for host in own)
+    return dataclasses.replace(settings, media_ip=found)
+
+
 def build_media_plane(settings: Settings) -> Engine:
     """The media plane that the settings ask for; enter it to bind its sockets."""
     addresses = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip]
+    probes = [echo_login(secret) for secret in settings.turn_secret]
     return Engine(
         EngineOptions(
             # Loopback only where page and server share a machine; and Firefox never checks loopback.
@@ -83,13 +106,25 @@ def build_media_plane(settings: Settings) -> Engine:
             settings.media_port,
             settings.media_tcp,
             publish_kbps=settings.max_publish_kbps,
+            probes={login.ufrag: login.password for login in probes},
         )
     )
 
 
-def build_conference(settings: Settings, tokens: Tokens) -> Conference:
+def build_monitor(settings: Settings, media: MediaPlane) -> Monitor | None:
+    """Who watches the STUN and TURN servers, if there are any and they are to be watched."""
+    texts = [*(settings.turn if settings.turn_secret else ()), *settings.stun]
+    if not texts or not settings.turn_probe_interval:
+        return None
+    interval = settings.turn_probe_interval
+    pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
+    echo = media.announced if isinstance(media, Engine) else []
+    login = echo_login(settings.turn_secret[0] if settings.turn_secret else secrets.token_hex(16))
+    return Monitor([urls.parse(text) for text in texts], settings.turn_secret, echo, login, pace=pace)
+
+
+def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:
     """The conference with the rules that the settings ask for."""
-    ice = IceServerList(settings.stun, settings.turn, settings.turn_secret, settings.turn_lifetime)
     rules = Rules(
         join_timeout=settings.join_timeout,
         resume_window=settings.resume_window,
@@ -168,7 +203,8 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     """Serve with `media` until the block ends. Media is the caller's: it is not closed here."""
     keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
     tokens = Tokens(keys)
-    conference = build_conference(settings, tokens)
+    ice = IceServerList(settings.stun, settings.turn, settings.turn_secret, settings.turn_lifetime)
+    conference = build_conference(settings, tokens, ice)
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
     link = build_link(settings, port)
@@ -193,6 +229,16 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         outbox_messages=settings.outbox_messages,
         outbox_bytes=settings.outbox_bytes,
     )
+
+    def relays_changed(offered: Offered) -> None:
+        ice.take(offered)
+        server.dispatch(RelaysChanged(offered.reason))
+
+    monitor = build_monitor(settings, media)
+    if monitor is not None:
+        conference.relays = monitor.fleet
+        monitor.probed = RelayMetrics(registry, monitor.fleet).probed
+        monitor.changed = relays_changed
     certificate = build_certificate(settings)
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
@@ -233,6 +279,8 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         background = [core, tasks.create_task(lag.measure(), name="event-loop-lag")]
         if certificate is not None:
             background.append(tasks.create_task(certificate.watch(), name="certificate"))
+        if monitor is not None:
+            background.append(tasks.create_task(monitor.run(), name="relays"))
         listening = [tasks.create_task(listener.run_until_told(), name="http") for listener in listeners]
         for listener in listeners:
             await listener.ready.wait()
@@ -284,6 +332,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
+    settings = await find_media_addresses(settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
             media = await stack.enter_async_context(build_media_plane(settings))

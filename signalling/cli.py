@@ -1,4 +1,4 @@
-"""The `auralink` command: `serve` runs a server, `token` makes an access token, `load` fills a server with peers."""
+"""The `auralink` command: `serve` a server, `load` it with peers, make a `token`, `probe` STUN and TURN servers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import NoReturn
 
 import loadtest.cli
+import turn_probe.cli
 from state.model import Source
 
 from . import config
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="run a server", allow_abbrev=False))
     _add_token(commands.add_parser("token", help="print an access token", allow_abbrev=False))
     loadtest.cli.add_parser(commands)
+    turn_probe.cli.add_parser(commands)
     return parser
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sfu.media_plane import PeerId
 from state.memory import OwnRooms
 from state.model import ParticipantId, RoomName
+from turn_probe.fleet import Fleet
 
 from . import messages as m
 from .cluster import Cluster
@@ -117,6 +118,7 @@ class Conference:
     conflicted: Callable[[str, int], None] = lambda kind, count: None  # told what was changed apart and has met
     migration: Migration | None = None
     cluster: Cluster = field(default_factory=Cluster)
+    relays: Fleet | None = None  # what was measured of STUN and TURN servers
     shown: dict[RoomName, dict[ParticipantId, m.ParticipantInfo]] = field(default_factory=dict)  # others, as told
     degraded: dict[str, m.Degradation] = field(default_factory=dict)  # what is away, by dependency
     episodes: Episodes = field(default_factory=Episodes)

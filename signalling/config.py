@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from turn_probe import urls
+
 from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ UNPREFIXED = {
     "circuit_breaker_timeout": ("CIRCUIT_BREAKER_TIMEOUT",),
 }
 OFF = Bind("", 0)
+AUTO = MediaAddress("auto", "auto")  # as a STUN server sees us
 DEFAULT_ADMIN_BIND = Bind("127.0.0.1", 9090)
 
 # ------------------------------------------------------------------------------------------------- kinds of values
@@ -145,15 +148,20 @@ def _network(text: str) -> str:
 
 def _ice_url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not re.fullmatch(rf"(?:{'|'.join(schemes)}):[^\s/@?]+(\?transport=(udp|tcp))?", text):
+        if text.partition(":")[0] not in schemes:
             raise ConfigError(f"{text!r} is not a URL like {schemes[0]}:example.org:3478")
-        return text
+        try:
+            return urls.parse(text).url
+        except urls.UrlError as error:
+            raise ConfigError(str(error)) from None
 
     return parse
 
 
 def _media_address(text: str) -> MediaAddress:
-    """LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT; an IPv6 address before a port stands in brackets."""
+    """LOCAL, LOCAL=PUBLIC or LOCAL=PUBLIC:PORT; an IPv6 address before a port stands in brackets. Or `auto`."""
+    if text == "auto":
+        return AUTO
     local, equals, announced = text.partition("=")
     found = re.fullmatch(r"\[(?P<v6>[^\]]+)\](?::(?P<p6>[0-9]+))?|(?P<v4>[0-9.]+):(?P<p4>[0-9]+)", announced)
     public, port = announced if equals else local, "0"
@@ -233,7 +241,10 @@ class Settings:
         True, _switch, "media on TCP too, at the same number, for who has no UDP: on or off", "on|off"
     )
     media_ip: tuple[MediaAddress, ...] = _option(
-        (), _list(_media_address), "where media is received; default: all own addresses", "LOCAL[=PUBLIC[:PORT]],…"
+        (),
+        _list(_media_address),
+        "where media is received (default: all own addresses); auto: all, announced as STUN sees them",
+        "LOCAL[=PUBLIC[:PORT]],…",
     )
     advertise_url: str = _option(
         "", _websocket_url, "where clients reach this very instance; default: as the client reached it", "URL"
@@ -282,6 +293,12 @@ class Settings:
     turn_secret: tuple[str, ...] = _option((), _list(_text), "secrets shared with them, newest first", "SECRET,…")
     turn_lifetime: float = _option(
         21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
+    )
+    turn_probe_interval: float = _option(
+        22.0,
+        _number(0.0, 3600.0, "a time in seconds"),
+        "seconds between probes of each STUN and TURN server; 0: believe the configuration",
+        "SECONDS",
     )
     max_publish_kbps: int = _option(
         20_000, _integer(100, 1_000_000, "a bitrate in kbit/s"), "most that one participant may send", "KBPS"
@@ -354,6 +371,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(
             f"--host {settings.host} is refused without keys: set --keys or AURALINK_KEYS to serve other machines."
         )
+    if AUTO in settings.media_ip and (len(settings.media_ip) > 1 or not settings.stun):
+        raise ConfigError("--media-ip auto stands alone, and needs --stun to ask how others see this machine.")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("--tls-cert and --tls-key go together: set both, or none where a proxy ends TLS.")
     if any(ours.verifying == theirs.verifying for ours in settings.keys for theirs in settings.admin_keys):

@@ -14,6 +14,7 @@ from . import (
     moderators,
     negotiation,
     precall,
+    relays,
     waiting,
 )
 from . import messages as m
@@ -30,6 +31,7 @@ from .events import (
     OfferAnswered,
     OfferRefused,
     Received,
+    RelaysChanged,
     ShutdownBegan,
     Tick,
 )
@@ -63,6 +65,8 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
             _media_happened(conference, event.event)
         case NewsHeard():
             elsewhere.take(conference, event.news)
+        case RelaysChanged():
+            relays.changed(conference, event)
         case Tick():
             departure.sweep(conference)
             migration.sweep(conference)

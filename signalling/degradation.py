@@ -35,6 +35,7 @@ FALLBACKS: Mapping[str, Fallback] = {
         "redis-memory", "chat and moderation of people on other instances is not delivered"
     ),
     Mode.RECONCILING.value: Fallback("redis-memory", "nothing more"),
+    "stun-only": Fallback("stun-only", "who needs a relay cannot connect"),
 }
 NAMES_OF_FALLBACKS = tuple(sorted({fallback.name for fallback in FALLBACKS.values()}))
 

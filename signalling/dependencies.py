@@ -66,6 +66,32 @@ def degraded(conference: Conference) -> list[Told]:
 
 def checks(conference: Conference, at: Instant) -> dict[str, list[Check]]:
     """Every dependency in the form of the health check draft. A dependency that is away is a warning, never worse."""
+    return {**_redis(conference, at), **_relays(conference, at)}
+
+
+def _relays(conference: Conference, at: Instant) -> dict[str, list[Check]]:
+    fleet = conference.relays
+    if fleet is None or not fleet.standings:
+        return {}
+    found = []
+    for server, standing in fleet.standings.items():
+        state = "unknown" if standing.state is None else standing.state.value
+        found.append(
+            observed("component", state, "state", "pass" if state in ("up", "unknown") else "warn")
+            | {
+                "url": server.url,
+                "handed_out": standing.usable,
+                "since": _wall(at, standing.since),
+                "reason": standing.last.reason or None if standing.last else None,
+                "round_trip": None if standing.round_trip is None else round(standing.round_trip, 4),
+            }
+        )
+    return {"turn:servers": found} | (
+        {"turn:network": [observed("system", "cut off", "state", "warn")]} if fleet.cut_off else {}
+    )
+
+
+def _redis(conference: Conference, at: Instant) -> dict[str, list[Check]]:
     sharing = conference.cluster.sharing
     if sharing is None:
         return {}

@@ -8,7 +8,7 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, elsewhere, gathering, migration, negotiation, precall, roster, waiting
+from . import departure, elsewhere, gathering, migration, negotiation, precall, relays, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
@@ -31,6 +31,8 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     if home is not None:
         _redirect(conference, socket, home, message.request)
         return
+    if message.relay_only:
+        relays.check_relay(conference.ice_servers("", conference.at.wall))
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     grant = conference.doors.grant_of(claims)

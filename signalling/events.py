@@ -92,6 +92,13 @@ class NewsHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaysChanged:
+    """Other STUN and TURN servers are to be handed out; `lacking` says why there is no TURN server that works."""
+
+    lacking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time went on; several of these come every second."""
 
@@ -110,6 +117,7 @@ Event = (
     | OfferRefused
     | MediaHappened
     | NewsHeard
+    | RelaysChanged
     | Tick
     | ShutdownBegan
 )

@@ -1,28 +1,48 @@
-"""Which STUN and TURN servers a client is told of. They are handed out as configured: nothing measures them yet."""
+"""Which STUN and TURN servers a client is told of: those that work, the quickest first, with credentials for today."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import groupby
 
 from turn_probe import credentials
+from turn_probe.fleet import Offer, Offered
+from turn_probe.urls import parse
 
 from . import messages as m
 
 
-@dataclass(frozen=True, slots=True)
 class IceServerList:
-    """The configured servers. Of several secrets the first is the newest: it signs what is handed out."""
+    """The configured servers, until `take` says what was measured.
 
-    stun: Sequence[str] = ()
-    turn: Sequence[str] = ()
-    turn_secrets: Sequence[str] = ()
-    lifetime: float = 6 * 3600.0  # seconds for which TURN credentials are valid
+    Of several secrets the first is the newest: it signs what is handed out, except for servers that take another one.
+    """
+
+    def __init__(
+        self,
+        stun: Sequence[str] = (),
+        turn: Sequence[str] = (),
+        turn_secrets: Sequence[str] = (),
+        lifetime: float = 6 * 3600.0,
+    ) -> None:
+        """`lifetime` is in seconds: for so long TURN credentials are valid. Raises UrlError."""
+        self._secrets = turn_secrets
+        self._lifetime = lifetime
+        turn = turn if turn_secrets else ()
+        self._offered = Offered(
+            turn=tuple(Offer(parse(url)) for url in turn), stun=tuple(Offer(parse(url)) for url in stun)
+        )
+
+    def take(self, offered: Offered) -> None:
+        """Hand these out from now on."""
+        self._offered = offered
 
     def for_participant(self, participant: str, wall: float) -> list[m.IceServer]:
         """The entries for RTCConfiguration.iceServers, with credentials made at `wall` (seconds since 1970)."""
-        servers = [m.IceServer(urls=list(self.stun))] if self.stun else []
-        if self.turn and self.turn_secrets:
-            login = credentials.issue(self.turn_secrets[0], participant, wall, self.lifetime)
-            servers.append(m.IceServer(urls=list(self.turn), username=login.username, credential=login.password))
+        offered = self._offered
+        servers = [m.IceServer(urls=[offer.server.url for offer in offered.stun])] if offered.stun else []
+        for number, offers in groupby(offered.turn, key=lambda offer: offer.login):
+            login = credentials.issue(self._secrets[number], participant, wall, self._lifetime)
+            urls = [offer.server.url for offer in offers]
+            servers.append(m.IceServer(urls=urls, username=login.username, credential=login.password))
         return servers

@@ -59,12 +59,14 @@ class Request(Message, frozen=True, kw_only=True, tag_field="type"):
 class Join(Request, frozen=True, kw_only=True, tag="join"):
     """The first message of a new session. The token names room and identity and says what is allowed.
 
-    `stay`: let me in here though the room is at home elsewhere, for I cannot get there.
+    `stay`: let me in here though the room is at home elsewhere, for I cannot get there. `relay_only`: I connect by a
+    relay or not at all (`iceTransportPolicy: "relay"`), so refuse me if there is none.
     """
 
     token: Token
     subscribe: Literal["auto", "manual"] = "auto"
     stay: bool = False
+    relay_only: bool = False
 
 
 class Resume(Request, frozen=True, kw_only=True, tag="resume"):
@@ -494,6 +496,15 @@ class Recovered(Message, frozen=True, kw_only=True, omit_defaults=False, tag="re
     message: str
 
 
+class IceServers(Message, frozen=True, kw_only=True, omit_defaults=False, tag="ice_servers"):
+    """Which STUN and TURN servers work now, the best first, in place of all you knew; with fresh credentials.
+
+    A connection that works needs none of it. One in trouble does well to take these and restart ICE.
+    """
+
+    ice_servers: list[IceServer]
+
+
 class RoomUpdated(Message, frozen=True, kw_only=True, omit_defaults=False, tag="room_updated"):
     """The settings of the room changed."""
 
@@ -592,6 +603,7 @@ ServerMessage = (
     | MediaState
     | MediaRestart
     | Migrate
+    | IceServers
     | RoomReplaced
     | RoomUpdated
     | Degraded

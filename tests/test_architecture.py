@@ -27,6 +27,7 @@ SHELLS = {
     "signalling.loop_lag",
     "signalling.media_work",
     "signalling.metrics",
+    "signalling.metrics_relays",
     "signalling.metrics_shared",
     "signalling.operators",
     "signalling.readiness",
@@ -51,6 +52,13 @@ SHELLS = {
     "state.redis_clients",
     "state.redis_errors",
     "state.redis_store",
+    "turn_probe.cli",
+    "turn_probe.mapped",
+    "turn_probe.monitor",
+    "turn_probe.one_shot",
+    "turn_probe.prober",
+    "turn_probe.resolver",
+    "turn_probe.transport",
 }
 IMPURE = {
     *(

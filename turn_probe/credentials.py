@@ -42,3 +42,18 @@ def accepts(secrets: Sequence[str], username: str, password: str, wall: float) -
         return False
     given = password.encode("utf-8", "surrogatepass")
     return any(hmac.compare_digest(password_of(secret, username).encode(), given) for secret in secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class EchoLogin:
+    """With what a check is signed that our media port answers although nobody is in a call by that name."""
+
+    ufrag: str
+    password: str = field(repr=False)
+
+
+def echo_login(secret: str) -> EchoLogin:
+    """Known to whoever knows the TURN secret: every instance, and `auralink probe`. The ufrag is no secret, but nobody
+    can guess it, so that nobody can use up what the media port answers in a second."""
+    digest = hmac.new(secret.encode(), b"auralink probe", hashlib.sha256).hexdigest()
+    return EchoLogin(digest[:16], digest[16:48])

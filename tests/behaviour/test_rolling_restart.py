@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.call import all_meet, new_room
+from tests.support.call import all_meet
 from tests.support.chromium import Chromium
 from tests.support.instances import instances
 from tests.support.redis_server import redis_server
@@ -19,9 +19,9 @@ async def test_a_rolling_restart_of_three_instances_ends_no_call_and_leaves_no_g
     async with redis_server() as redis, instances(redis) as cluster:
         await cluster.start("one", "two", "three", shutdown_grace=16)
         await cluster.meet()
-        room = new_room()
-        entrance = cluster.all[0].url
-        ada, bob = [await cluster.person(await chromium.page(), entrance, room, who) for who in ("ada", "bob")]
+        first = cluster.all[0]
+        room = await cluster.room_at(first)
+        ada, bob = [await cluster.person(await chromium.page(), first.url, room, who) for who in ("ada", "bob")]
         await all_meet([ada, bob])
         for who, other in ((ada, "bob"), (bob, "ada")):
             await who.counts_gaps(other)

@@ -18,6 +18,7 @@ from tests.support.ports import free_port
 from tests.support.program import Program, running_program
 from tests.support.redis_server import redis_server
 from tests.support.server import RunningServer, running_server
+from tests.support.turn_server import SECRET, TurnServer
 from tests.support.waiting import eventually
 
 from .monitoring import PROMETHEUS, SHARING, names_in, queries, rules
@@ -87,7 +88,8 @@ async def scraping(server: RunningServer, folder: Path) -> AsyncIterator[Prometh
 async def test_prometheus_reads_the_server_and_the_dashboard_has_its_numbers(tmp_path: Path) -> None:
     async with (
         redis_server() as redis,
-        running_server(environment=KEYS, redis_url=redis.url) as server,
+        TurnServer() as turn,
+        running_server(environment=KEYS, redis_url=redis.url, turn=turn.url(), turn_secret=SECRET) as server,
         scraping(server, tmp_path) as prometheus,
     ):
         instance = server.operators_url.removeprefix("http://")

@@ -13,6 +13,7 @@ from sfu.transport_cc import FeedbackRecorder
 from tests.sfu.media import audio, video
 from tests.sfu.test_dtls import Link
 
+from . import turn_talk
 from .harness import CORPUS, packed
 
 CHECK = stun.binding_request(b"t" * 12, "ann:x", "p" * 32, 1 << 30, 7, nominate=True)
@@ -210,6 +211,7 @@ def main() -> None:
             {"full": {"room": "lab", "name": "Ann", "identity": "ann"}, "short": {"room": "lab", "name": ""}}
         ),
         "shared": _json(SHARED),
+        "turn": turn_talk.seeds(),
         "origin": {
             "own": b"http://example.org:8080\0example.org:8080\0http",
             "secure": b"https://example.org\0EXAMPLE.org\0ws",

@@ -35,7 +35,7 @@ def played_for_long() -> Played:
     return play(LONG_PROMISES)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("promise", PROMISES)
 def test_people_are_spared(promise: str, played: Played) -> None:
     print(f"\n{promise}: {played.measured(promise)}")

@@ -34,7 +34,7 @@ def played() -> Played:
     return play(PROMISES)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("promise", PROMISES)
 def test_after_an_outage(promise: str, played: Played) -> None:
     print(f"\n{promise}: {played.measured(promise)}")

@@ -13,6 +13,7 @@ from sfu.demux import MAX_DATAGRAM_BYTES, Demux
 from sfu.dtls import Certificate
 from sfu.ice_lite import Credentials
 from sfu.peer import Peer
+from sfu.probe_answers import ProbeAnswers
 from sfu.slots import SlotPool
 from sfu.transport import _MAX_PATHS, Path, PeerTransport
 from sfu.udp import UdpSocket
@@ -40,7 +41,7 @@ class World:
     def __init__(self) -> None:
         self.counters, self.clock = Counters(), FakeClock()
         self.firsts: list[Peer] = []
-        self.demux = Demux(self.counters, self.clock, self.firsts.append)
+        self.demux = Demux(self.counters, self.clock, self.firsts.append, ProbeAnswers({"relayprobe": "its password"}))
         self.socket = Socket()
         self.heard: list[tuple[str, bytes]] = []
 
@@ -257,3 +258,17 @@ def test_what_was_of_use_is_told_from_what_was_not() -> None:
     socket = cast(UdpSocket, world.socket)
     assert not any(arrive(socket, datagram, HERE) for datagram in (RTP, DTLS, b"\xff\xff", check("ann", "x" * 12)))
     assert all(arrive(socket, datagram, HERE) for datagram in (check("ann"), RTP, RTCP, DTLS))
+
+
+def test_a_probe_through_a_relay_is_answered_and_leaves_nothing_behind() -> None:
+    world = World()
+    world.arrive(check("relayprobe", "its password"))
+    ((answer, address),) = world.socket.sent
+    assert address == HERE
+    assert stun.parse(answer).is_authentic("its password")
+    world.arrive(RTP)
+    assert world.dropped == {"unknown_address": 1}
+    world.arrive(check("relayprobe", "guessed"))
+    assert world.dropped == {"unknown_address": 1, "probe_refused": 1}
+    assert len(world.socket.sent) == 1
+    assert world.firsts == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signalling.config import Bind, ConfigError, MediaAddress, Settings, flag_of, load
+from signalling.config import AUTO, Bind, ConfigError, MediaAddress, Settings, flag_of, load
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"
 
@@ -181,3 +181,10 @@ def test_where_instances_are_is_told_as_a_policy_has_it(text: str) -> None:
 def test_what_would_open_a_policy_wider_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="wss://HOST"):
         load({"instance_origins": text}, {})
+
+
+def test_an_address_that_stun_tells_stands_alone_and_needs_somebody_to_ask() -> None:
+    assert load({"media_ip": "auto", "stun": "stun:s.example"}, {}).media_ip == (AUTO,)
+    for flags in ({"media_ip": "auto"}, {"media_ip": "auto,192.0.2.1", "stun": "stun:s.example"}):
+        with pytest.raises(ConfigError, match="auto"):
+            load(flags, {})

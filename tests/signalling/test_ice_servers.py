@@ -5,6 +5,8 @@ from __future__ import annotations
 from signalling import messages as m
 from signalling.ice_servers import IceServerList
 from turn_probe.credentials import accepts
+from turn_probe.fleet import Offer, Offered
+from turn_probe.urls import parse
 
 
 def test_nothing_configured_is_an_empty_list() -> None:
@@ -25,3 +27,26 @@ def test_turn_comes_with_a_login_made_with_the_newest_secret() -> None:
     assert isinstance(server.credential, str)
     assert accepts(["new"], server.username, server.credential, 1000.0)
     assert not accepts(["old"], server.username, server.credential, 1000.0)
+
+
+def test_what_was_measured_is_handed_out_in_its_order_and_signed_as_each_server_wants_it() -> None:
+    ice = IceServerList(["stun:s.example"], ["turn:a.example", "turn:b.example"], ["new", "old"], 60.0)
+    a, b, c = (parse(f"turn:{name}.example") for name in "abc")
+    ice.take(Offered((Offer(b), Offer(c), Offer(a, 1)), ()))
+    first, second = ice.for_participant("p", 1000.0)
+    assert (first.urls, second.urls) == (["turn:b.example", "turn:c.example"], ["turn:a.example"])
+    assert isinstance(first.username, str)
+    assert isinstance(first.credential, str)
+    assert isinstance(second.credential, str)
+    assert accepts(["new"], first.username, first.credential, 1000.0)
+    assert accepts(["old"], first.username, second.credential, 1000.0)
+
+
+def test_with_no_server_left_nothing_is_handed_out() -> None:
+    ice = IceServerList(["stun:s.example"], ["turn:a.example"], ["new"])
+    ice.take(Offered((), (), "all are down"))
+    assert ice.for_participant("p", 0.0) == []
+
+
+def test_turn_without_a_secret_is_of_no_use_to_anybody() -> None:
+    assert IceServerList(turn=["turn:a.example"]).for_participant("p", 0.0) == []

@@ -35,8 +35,8 @@ class Pem:
             fresh.replace(ours)
 
 
-def make(folder: Path, name: str) -> Pem:
-    """Files `name`.pem and `name`.key in `folder`."""
+def make(folder: Path, name: str, *, expired: bool = False) -> Pem:
+    """Files `name`.pem and `name`.key in `folder`; an expired one was valid until a minute ago."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -48,7 +48,7 @@ def make(folder: Path, name: str) -> Pem:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + (datetime.timedelta(minutes=-1) if expired else datetime.timedelta(days=1)))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -20,7 +20,7 @@ from .waiting import eventually
 T = TypeVar("T")
 
 MEET_WITHIN = 15.0  # seconds
-STARTS_AT_ONCE = 3
+STARTS_AT_ONCE = 2
 CLUSTERED = 'auralink_mode{mode="clustered"}'
 CIRCUIT = 'circuit_breaker_state{{dependency="redis",service="auralink",state="{}"}}'
 

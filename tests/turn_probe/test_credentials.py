@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turn_probe.credentials import accepts, issue
+from turn_probe.credentials import accepts, echo_login, issue
 
 
 def test_credentials_are_those_of_the_rest_scheme() -> None:
@@ -33,3 +33,11 @@ def test_another_name_does_not_fit_the_password(username: str) -> None:
 def test_a_login_does_not_show_its_password() -> None:
     login = issue("north", "alice", 1000.0, 60.0)
     assert login.password not in repr(login)
+
+
+def test_who_knows_the_secret_knows_how_to_have_the_media_port_answer() -> None:
+    login = echo_login("north")
+    assert echo_login("north") == login
+    assert echo_login("south") != login
+    assert login.password not in repr(login)
+    assert len(login.ufrag) != 12  # as those of peers are

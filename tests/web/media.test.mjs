@@ -126,3 +126,23 @@ test('a late word of a connection that was replaced does not end the one that is
   assert.equal(built.length, 3, 'a failure is one at any time');
   media.close();
 });
+
+test('other servers are put into the connection, and ICE is restarted only if it is in trouble', async () => {
+  const offers = [];
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  built[0].createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+  const given = [];
+  built[0].setConfiguration = ({ iceServers }) => given.push(iceServers);
+  built[0].becomes('connected');
+  media.serversChanged([{ urls: ['turn:a'] }]);
+  await pass(1);
+  assert.deepEqual([given, offers], [[[{ urls: ['turn:a'] }]], []]);
+  built[0].becomes('failed');
+  await pass(0.1);
+  media.serversChanged([{ urls: ['turn:b'] }]);
+  await pass(0.1);
+  assert.deepEqual(given.at(-1), [{ urls: ['turn:b'] }]);
+  assert.deepEqual(offers, [true, true]);
+  media.close();
+});

@@ -28,3 +28,22 @@ test('a token that never comes ends the first connection in time', async () => {
   const signal = new Signal({ url: 'ws://test/ws', getToken: () => new Promise(() => {}), subscribe: 'auto', timing: { openTimeout: 0.02 } });
   await assert.rejects(signal.connect(), { code: 'no_token' });
 });
+
+test('who takes no way but a relay says so, and is told at once when there is none', async () => {
+  const said = [];
+  globalThis.WebSocket = class {
+    constructor() {
+      setImmediate(() => this.onopen?.());
+    }
+    send(text) {
+      said.push(JSON.parse(text));
+      setImmediate(() => this.onmessage?.({ data: JSON.stringify({ type: 'error', code: 'turn_unavailable', message: '', retry_after: 10 }) }));
+    }
+    close() {}
+  };
+  for (const iceTransportPolicy of ['relay', 'all']) {
+    const signal = new Signal({ url: 'ws://test/ws', getToken: async () => 'token', subscribe: 'auto', rtcConfiguration: { iceTransportPolicy } });
+    await assert.rejects(signal.connect(), { code: 'turn_unavailable' });
+  }
+  assert.deepEqual(said.map(({ relay_only }) => relay_only), [true, undefined]);
+});

@@ -104,3 +104,16 @@ test('a closed watch does nothing any more', () => {
   watch.observe('failed');
   assert.deepEqual(acts, []);
 });
+
+test('other relays are tried at once by a connection in trouble, and only by one', () => {
+  watch.serversChanged();
+  assert.deepEqual(acts.filter((act) => act === 'restart'), []);
+  watch.observe('disconnected');
+  clock.pass(1);
+  watch.serversChanged();
+  assert.equal(acts.filter((act) => act === 'restart').length, 2);
+  watch.observe('connected');
+  clock.pass(20);
+  watch.serversChanged();
+  assert.equal(acts.filter((act) => act === 'restart').length, 2);
+});

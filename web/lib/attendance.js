@@ -162,6 +162,9 @@ export class Attendance {
       case 'migrate':
         this.#sentOn(message);
         break;
+      case 'ice_servers':
+        this.media.serversChanged(message.ice_servers);
+        break;
       case 'degraded':
         this.degradations.begin(message.degradation);
         break;

@@ -104,6 +104,12 @@ export class Media extends EventTarget {
     }
   }
 
+  /** Other servers work now. A running call is left alone, over a relay too; one in trouble restarts ICE with them. @param {RTCIceServer[]} servers */
+  serversChanged(servers) {
+    this.iceServers = servers;
+    this.#watch?.serversChanged();
+  }
+
   /**
    * The server wants so many receive sections in total. They are only ever added.
    * @param {{audio: number, video: number}} total

@@ -54,7 +54,7 @@ export class Move {
     this.#until = now() + patience;
     // Nobody there may have heard yet that the instance here is about to end: then one insists.
     const avoid = deadline === undefined ? null : stay.here;
-    this.signal = new Signal({ url, getToken, subscribe, timing: { ...timing, firstConnectTimeout: patience }, avoid });
+    this.signal = new Signal({ url, getToken, subscribe, rtcConfiguration, timing: { ...timing, firstConnectTimeout: patience }, avoid });
     this.media = new Media({ signal: this.signal, rtcConfiguration, patience: timing, publications, leading: false });
     const on = (source, type, handle) => source.addEventListener(type, ({ detail }) => this.#over || handle(detail));
     on(this.signal, 'welcome', (message) => this.#welcomed(message));
@@ -151,6 +151,9 @@ export class Move {
         break;
       case 'media_state':
         this.media.observeServer(message.state);
+        break;
+      case 'ice_servers':
+        this.media.serversChanged(message.ice_servers);
         break;
       case 'media_restart':
         this.media.observeServer('failed');

@@ -38,6 +38,7 @@ export class Signal extends EventTarget {
   #route;
   #getToken;
   #subscribe;
+  #relayOnly; // media takes no way but a relay, so without one it would be in vain
   #timing;
   #socket = null;
   #state = 'idle'; // idle, opening, knocking (a moderator must let us in), open, waiting, ended
@@ -57,13 +58,14 @@ export class Signal extends EventTarget {
 
   /**
    * @param {{url: string, getToken: (context: {refused: AuraLinkError | null, url: string}) => Promise<string>, subscribe: 'auto' | 'manual', timing?: object,
-   *   avoid?: string | null}} options  `avoid`: an instance to which a first join does not follow a redirect
+   *   rtcConfiguration?: RTCConfiguration, avoid?: string | null}} options  `avoid`: an instance to which a first join does not follow a redirect
    */
-  constructor({ url, getToken, subscribe, timing, avoid }) {
+  constructor({ url, getToken, subscribe, timing, rtcConfiguration, avoid }) {
     super();
     this.#route = new Route(url, avoid);
     this.#getToken = getToken;
     this.#subscribe = subscribe;
+    this.#relayOnly = rtcConfiguration?.iceTransportPolicy === 'relay';
     this.#timing = { ...DEFAULT_TIMING, ...timing };
     this.#replies = new Replies(this.#timing.requestTimeout);
   }
@@ -149,7 +151,8 @@ export class Signal extends EventTarget {
     if (this.#state !== 'opening') return;
 
     const { url, brief, stay } = this.#route.stop;
-    const join = { type: 'join', token: this.#ticket, subscribe: this.#subscribe, ...(stay && { stay }) };
+    const wish = { ...(stay && { stay }), ...(this.#relayOnly && { relay_only: true }) };
+    const join = { type: 'join', token: this.#ticket, subscribe: this.#subscribe, ...wish };
     const greeting = resuming ? { type: 'resume', resume_token: this.#resumeToken } : join;
     let socket;
     try {

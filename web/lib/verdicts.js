@@ -61,7 +61,7 @@ function ofPings(median, jitter, lost, measured) {
  * @returns {Verdict}
  */
 export function judgeWay(name, { offered, reached, connected, to, error }) {
-  if (!offered) return verdict('skipped', name === 'relay' ? 'No relay is configured.' : 'Not offered by this server.');
+  if (!offered) return verdict('skipped', name === 'relay' ? 'No relay is offered just now.' : 'Not offered by this server.');
   if (connected) return verdict('good', 'Sound and picture get through.');
   if (error) return verdict('bad', error.message, 'Try again in a moment.');
   if (reached) return verdict('bad', 'The server is reached, but no encrypted connection comes about.', 'Something on the way holds large packets back. A VPN may be the cause.');

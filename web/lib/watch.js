@@ -64,6 +64,11 @@ export class ConnectionWatch {
     this.#disturbed();
   }
 
+  /** There are other relays than before. A connection in trouble tries them at once; one that works is left alone. */
+  serversChanged() {
+    if (this.#wasConnected && this.#shown !== 'connected') this.networkChanged();
+  }
+
   close() {
     this.#after(0, null);
     this.#act = { restart() {}, rebuild() {}, show() {} };

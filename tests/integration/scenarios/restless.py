@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import quantiles
 
 from loadtest.owner import Owner
 from tests.support.cluster import instances, meet, stored_rooms
@@ -23,7 +24,7 @@ SHORTEST_STAY = 5.0  # seconds
 TOLERANCE = 0.3  # of the way that news takes
 FLAPS_EVERY = 5.0
 RESET_SHARE = 0.3
-REPLIES_WITHIN = 0.4  # seconds; a request to Redis may take longer
+REPLIES_WITHIN = 0.1  # seconds, of 99 in 100: if replies waited for Redis, one in ten would take half a second
 ANNOUNCED_WITHIN = 5.0
 
 
@@ -85,7 +86,8 @@ async def restless(what: str, seconds: float) -> str:
         changes = [mode_changes(one, began) for one in room]
         unasked = [one.stay.counts(since=began) for one in room]
         assert all(is_calm(each) for each in changes), changes
-        assert max(replies) <= REPLIES_WITHIN
+        slow = quantiles(replies, n=100, method="inclusive")[98]
+        assert slow <= REPLIES_WITHIN, sorted(replies)[-50:]
         # Nobody is said to have left, and besides the changes of mode there is one snapshot for each return.
         for one, told in zip(room, unasked, strict=True):
             assert told["participant_left"] == 0, (one, told)
@@ -97,7 +99,8 @@ async def restless(what: str, seconds: float) -> str:
         return (
             f"{what} for {seconds:g} s: {max(map(len, changes))} changes of mode, at most "
             f"{max(sum(told.values()) for told in unasked)} messages per client; "
-            f"the slowest of {len(replies)} replies took {1000 * max(replies):.0f} ms; {resets} resets"
+            f"of {len(replies)} replies 99 in 100 took up to {1000 * slow:.0f} ms, all {1000 * max(replies):.0f} ms; "
+            f"{resets} resets"
         )
 
 

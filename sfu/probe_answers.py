@@ -1,0 +1,37 @@
+"""Answers to probes: checks of nobody's call, signed by who knows how, that show that a relay reaches the media port.
+
+They get the answer that a peer's check gets and nothing more: no peer, no route, no state. A datagram that comes back
+is shorter than the one it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import stun
+from .budgets import PROBES, Budget
+
+
+class ProbeAnswers:
+    """`logins` are the passwords by ufrag; nobody can guess either."""
+
+    def __init__(self, logins: Mapping[str, str]) -> None:
+        self._logins = dict(logins)
+        self._budget = Budget(PROBES)
+
+    def knows(self, ufrag: str) -> bool:
+        """Whether it is the ufrag of a probe."""
+        return ufrag in self._logins
+
+    def answer(self, datagram: bytes, source: tuple[str, int], now: float) -> bytes | None:
+        """The answer to a check for one of the ufrags; None for a forged one, and above what probes may cost.
+
+        Raises StunError.
+        """
+        if not self._budget.take(now):
+            return None
+        check = stun.parse(datagram)
+        password = self._logins.get(check.username.partition(":")[0], "")
+        if not check.is_request or not password or not check.is_authentic(password):
+            return None
+        return stun.success_response(check, source, password)

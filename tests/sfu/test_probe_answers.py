@@ -1,0 +1,53 @@
+"""Probes of relays get an answer from the media port, and nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+
+from sfu import stun
+from sfu.budgets import PROBES
+from sfu.probe_answers import ProbeAnswers
+from turn_probe import turn
+from turn_probe.credentials import echo_login
+
+LOGIN = echo_login("a TURN secret")
+SOURCE = ("192.0.2.1", 5000)
+
+
+def answers() -> ProbeAnswers:
+    return ProbeAnswers({LOGIN.ufrag: LOGIN.password})
+
+
+def check(ufrag: str = LOGIN.ufrag, password: str = LOGIN.password) -> bytes:
+    return turn.binding(b"t" * 12, f"{ufrag}:probe", password)
+
+
+def test_a_probe_is_answered_with_where_it_came_from() -> None:
+    answer = answers().answer(check(), SOURCE, 0.0)
+    assert answer is not None
+    assert len(answer) <= len(check())
+    reply = turn.parse(answer)
+    assert isinstance(reply, turn.Reply)
+    assert (reply.mapped, reply.is_signed_with(LOGIN.password)) == (SOURCE, True)
+
+
+@pytest.mark.parametrize("datagram", [check(password="guessed"), check(ufrag="somebody"), turn.binding(b"t" * 12)])
+def test_what_is_not_signed_as_it_should_be_is_not(datagram: bytes) -> None:
+    assert answers().answer(datagram, SOURCE, 0.0) is None
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    with pytest.raises(stun.StunError):
+        answers().answer(b"\0\1\0\4" + check()[4:20] + b"\0\x24\0\0", SOURCE, 0.0)  # a priority without a value
+
+
+def test_more_than_probes_may_cost_is_not_even_verified() -> None:
+    probes = answers()
+    answered = sum(probes.answer(check(), SOURCE, 0.0) is not None for _ in range(int(PROBES.burst) + 100))
+    assert answered == PROBES.burst
+    assert probes.answer(check(), SOURCE, 1.0) is not None
+
+
+def test_without_a_secret_nobody_is_known() -> None:
+    assert not ProbeAnswers({}).knows("")
+    assert ProbeAnswers({}).answer(check(ufrag="", password=""), SOURCE, 0.0) is None

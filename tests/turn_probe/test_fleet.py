@@ -1,0 +1,140 @@
+"""What is handed out follows what was measured, unless it is we who are cut off."""
+
+from __future__ import annotations
+
+from turn_probe.fleet import Fleet
+from turn_probe.report import Report, Verdict
+from turn_probe.standing import Pace
+from turn_probe.urls import Server, parse
+
+A, B = parse("turn:a.example"), parse("turn:b.example")
+BESIDE = parse("stun:a.example")  # at the machine of a TURN server
+NEUTRAL = parse("stun:elsewhere.example")
+
+
+class Watch:
+    """A fleet in a world where each server is as `world` says, probed whenever it is due."""
+
+    def __init__(self, *servers: Server) -> None:
+        self.fleet = Fleet(servers, Pace(), lambda: 0.5, 0.0)
+        self.world = dict.fromkeys(servers, Verdict.UP)
+        self.times: dict[Server, float] = {}
+        self.network = True
+        self.now = 0.0
+
+    def goes_on(self, seconds: float) -> None:
+        until = self.now + seconds
+        while self.fleet.next_due <= until:
+            self.now = self.fleet.next_due
+            for server in self.fleet.due(self.now):
+                report = Report(server, self.world[server], "why", (), round_trip=self.times.get(server, 0.02))
+                self.fleet.take(report, self.now, network=self.network)
+        self.now = until
+
+    @property
+    def turn(self) -> list[Server]:
+        return [offer.server for offer in self.fleet.offered.turn]
+
+    @property
+    def stun(self) -> list[Server]:
+        return [offer.server for offer in self.fleet.offered.stun]
+
+
+def test_at_the_start_the_configured_list_is_handed_out() -> None:
+    watch = Watch(A, B, BESIDE)
+    assert (watch.turn, watch.stun) == ([A, B], [BESIDE])
+
+
+def test_a_sick_server_leaves_the_list_and_comes_back() -> None:
+    watch = Watch(A, B)
+    watch.goes_on(60)
+    watch.world[A] = Verdict.RELAY_SILENT
+    watch.goes_on(45)
+    assert watch.turn == [B]
+    watch.world[A] = Verdict.UP
+    watch.goes_on(60)
+    assert watch.turn == [A, B]
+    assert watch.fleet.changes == 2
+
+
+def test_without_any_turn_server_the_list_says_so_and_why() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world |= {A: Verdict.DOWN, B: Verdict.DOWN}
+    watch.goes_on(60)
+    assert watch.turn == []
+    assert watch.fleet.offered.lacks_turn
+    assert watch.fleet.offered.reason == "turn a.example:3478 udp: why; turn b.example:3478 udp: why"
+    watch.world |= {B: Verdict.UP}
+    watch.goes_on(60)
+    assert watch.turn == [B]
+    assert not watch.fleet.offered.lacks_turn
+
+
+def test_nothing_is_lacking_where_no_turn_server_is_configured() -> None:
+    watch = Watch(NEUTRAL)
+    watch.world[NEUTRAL] = Verdict.DOWN
+    watch.goes_on(120)
+    assert not watch.fleet.offered.lacks_turn
+
+
+def test_if_all_fail_together_and_something_neutral_too_the_last_list_is_kept() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world |= dict.fromkeys((A, B, NEUTRAL), Verdict.DOWN)
+    watch.goes_on(600)
+    assert watch.turn == [A, B]
+    assert watch.fleet.cut_off
+    assert watch.fleet.changes == 0
+    watch.world[NEUTRAL] = Verdict.UP
+    watch.goes_on(60)
+    assert watch.turn == []
+    assert not watch.fleet.cut_off
+
+
+def test_a_stun_server_on_the_same_machine_is_not_neutral() -> None:
+    watch = Watch(A, BESIDE)
+    watch.goes_on(60)
+    watch.world |= {A: Verdict.DOWN, BESIDE: Verdict.DOWN}
+    watch.goes_on(60)
+    assert watch.turn == []
+
+
+def test_without_a_way_to_anywhere_the_last_list_is_kept() -> None:
+    watch = Watch(A)
+    watch.network = False
+    watch.world[A] = Verdict.DOWN
+    watch.goes_on(600)
+    assert watch.turn == [A]
+
+
+def test_one_that_is_full_or_open_comes_last_and_is_kept() -> None:
+    for verdict in (Verdict.OVERLOADED, Verdict.OPEN_RELAY):
+        watch = Watch(A, B)
+        watch.world[A] = verdict
+        watch.goes_on(60)
+        assert watch.turn == [B, A]
+
+
+def test_the_quicker_one_comes_first_after_a_while() -> None:
+    watch = Watch(A, B)
+    watch.times = {A: 0.200, B: 0.020}
+    watch.goes_on(120)
+    assert watch.turn == [B, A]
+    assert watch.fleet.changes == 1
+
+
+def test_stun_servers_that_do_not_answer_are_left_out_unless_none_does() -> None:
+    watch = Watch(BESIDE, NEUTRAL)
+    watch.world[BESIDE] = Verdict.DOWN
+    watch.goes_on(60)
+    assert watch.stun == [NEUTRAL]
+    watch.world[NEUTRAL] = Verdict.DOWN
+    watch.goes_on(60)
+    assert watch.stun == [BESIDE, NEUTRAL]
+
+
+def test_the_secret_that_a_server_takes_is_handed_on() -> None:
+    fleet = Fleet([A], Pace(), lambda: 0.5, 0.0)
+    assert fleet.take(Report(A, Verdict.UP, "", (), login=1), 1.0)
+    assert fleet.offered.turn[0].login == 1

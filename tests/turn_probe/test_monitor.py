@@ -1,0 +1,121 @@
+"""The watch over all servers: side by side, in time, and without holding anybody up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.turn_server import SECRET, TurnServer
+from tests.support.waiting import eventually
+from turn_probe.credentials import echo_login
+from turn_probe.exchange import Timing
+from turn_probe.fleet import Offered
+from turn_probe.monitor import Monitor
+from turn_probe.probe import Probe
+from turn_probe.report import Report, Verdict
+from turn_probe.standing import Pace
+from turn_probe.transport import EchoSocket
+from turn_probe.urls import parse
+
+QUICKLY = Pace(interval=0.5, again=0.1, hold=0.5)
+LOGIN = echo_login(SECRET)
+
+
+@asynccontextmanager
+async def running(monitor: Monitor) -> AsyncIterator[None]:
+    """For as long as the block lasts."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(monitor.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def p99(values: list[float]) -> float:
+    return sorted(values)[int(0.99 * len(values))]
+
+
+async def lags(seconds: float) -> list[float]:
+    """By how much the event loop is late, every 5 ms."""
+    found, until = [], time.monotonic() + seconds
+    while (now := time.monotonic()) < until:
+        await asyncio.sleep(0.005)
+        found.append(time.monotonic() - now - 0.005)
+    return found
+
+
+async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_slowing_the_loop() -> None:
+    """One coturn at 25 addresses over two transports; the lag beside that of the same loop at rest."""
+    hosts = [f"127.0.0.{number}" for number in range(1, 26)]
+    async with TurnServer(*(f"--listening-ip={host}" for host in hosts[1:]), host=hosts[0]) as turn:
+        urls = [f"turn:{host}:{turn.port}?transport={transport}" for host in hosts for transport in ("udp", "tcp")]
+        at_rest = p99(await lags(1.0))
+        with EchoSocket("127.0.0.1", LOGIN.password) as echo:
+            reports: list[Report] = []
+            monitor = Monitor(
+                [parse(url) for url in urls],
+                [SECRET],
+                [echo.address],
+                LOGIN,
+                probed=reports.append,
+                pace=Pace(interval=5.0),
+            )
+            began = time.monotonic()
+            async with running(monitor):
+                busy = await lags(3.0)
+                await eventually(lambda: len({report.server for report in reports}) == 50, 3.0)
+                assert time.monotonic() - began < 5.0
+        assert {report.verdict for report in reports} == {Verdict.UP}
+        assert p99(busy) < max(0.020, 2 * at_rest), f"{p99(busy):.4f} s, at rest {at_rest:.4f} s"
+        await turn.sessions_end()
+
+
+async def test_the_list_follows_what_becomes_of_a_server() -> None:
+    async with TurnServer() as turn:
+        heard: list[Offered] = []
+        with EchoSocket("127.0.0.1", LOGIN.password) as echo:
+            monitor = Monitor([parse(turn.url())], [SECRET], [echo.address], LOGIN, changed=heard.append, pace=QUICKLY)
+            async with running(monitor):
+                await eventually(lambda: monitor.fleet.counts[Verdict.UP] >= 2)
+                assert heard == []
+                await turn.kill()
+                await eventually(lambda: heard and heard[-1].lacks_turn)
+                await turn.start()
+                await eventually(lambda: heard[-1].turn)
+                assert len(heard) == 2
+
+
+async def test_a_media_port_that_does_not_answer_is_a_silent_relay() -> None:
+    async with TurnServer() as turn:
+        monitor = Monitor(
+            [parse(turn.url())],
+            [SECRET],
+            [("127.0.0.1", 9)],
+            LOGIN,
+            pace=QUICKLY,
+            timing=Timing(echo=0.2),
+        )
+        async with running(monitor):
+            await eventually(lambda: monitor.fleet.offered.lacks_turn)
+            assert "nothing came back through the relay" in monitor.fleet.offered.reason
+
+
+async def test_a_fault_of_our_own_neither_ends_the_watch_nor_condemns_the_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Probe, "begin", fails)
+    reports: list[Report] = []
+    server = parse("turn:127.0.0.1:9")
+    monitor = Monitor([server], [SECRET], [], LOGIN, probed=reports.append, pace=QUICKLY)
+    async with running(monitor):
+        await eventually(lambda: len(reports) >= 3)
+    assert monitor.fleet.standings[server].usable
+    assert "The probe of turn 127.0.0.1:9 udp failed" in caplog.text

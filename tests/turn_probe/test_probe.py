@@ -1,0 +1,162 @@
+"""A probe goes every step that a client goes, ends in time, and says what the server is."""
+
+from __future__ import annotations
+
+import pytest
+from aioice import stun
+
+from turn_probe.events import Connect, Connected, EchoFound, Event, Resolved
+from turn_probe.report import Verdict
+
+from .pretend import ECHO_PASSWORD, LOGIN, PEER, PEER6, STUN, TCP, UDP, WRONG, Pretended, broken, probed
+
+
+@pytest.mark.parametrize("server", [UDP, TCP])
+def test_a_server_that_relays_is_up_and_every_step_is_timed(server: object) -> None:
+    pretended = Pretended()
+    report = probed(pretended, server=server)  # type: ignore[arg-type]
+    assert (report.verdict, report.reason) == (Verdict.UP, "")
+    assert [step.name for step in report.steps] == [
+        *("resolve", "connect", "challenge", "allocate", "bind", "echo", "release")
+    ]
+    assert [round(step.seconds, 3) for step in report.steps[:5]] == [0.001, 0.001, 0.01, 0.01, 0.01]
+    assert report.round_trip == pytest.approx(0.010)
+    assert report.loss == 0.0
+    assert pretended.allocations == 0
+
+
+def test_the_first_question_is_asked_without_credentials_and_only_once() -> None:
+    pretended = Pretended()
+    probed(pretended)
+    allocates = [request for request in pretended.asked if request.message_method == stun.Method.ALLOCATE]
+    assert ["USERNAME" in request.attributes for request in allocates] == [False, True]
+
+
+def test_a_server_that_relays_for_everybody_is_an_alarm() -> None:
+    report = probed(Pretended(open=True))
+    assert report.verdict is Verdict.OPEN_RELAY
+    assert report.round_trip is not None
+
+
+def test_the_other_secret_is_tried_and_the_report_says_which_one_fits() -> None:
+    report = probed(Pretended(), logins=(WRONG, LOGIN))
+    assert (report.verdict, report.login) == (Verdict.UP, 1)
+
+
+def test_a_server_that_refuses_all_secrets_is_a_credential_error() -> None:
+    report = probed(Pretended(), logins=(WRONG, WRONG))
+    assert (report.verdict, report.failed_step) == (Verdict.CREDENTIAL_ERROR, "allocate")
+
+
+def test_no_secret_at_all_is_a_credential_error() -> None:
+    assert probed(Pretended(), logins=()).verdict is Verdict.CREDENTIAL_ERROR
+
+
+def test_a_success_that_the_server_has_not_signed_counts_for_nothing() -> None:
+    report = probed(Pretended(signs=False))
+    assert report.verdict is Verdict.DOWN
+    assert "signed" in report.reason
+
+
+@pytest.mark.parametrize("code", [486, 508])
+@pytest.mark.parametrize("method", [0, stun.Method.ALLOCATE])
+def test_a_server_without_room_is_overloaded(code: int, method: int) -> None:
+    report = probed(Pretended(refusals={method: code}))
+    assert report.verdict is Verdict.OVERLOADED
+    assert str(code) in report.reason
+
+
+def test_a_stale_nonce_is_replaced() -> None:
+    pretended = Pretended(stale_after_login=True)
+    assert probed(pretended).verdict is Verdict.UP
+    assert pretended.allocations == 0
+
+
+@pytest.mark.parametrize("method", [0, stun.Method.ALLOCATE])
+def test_a_port_that_the_server_still_knows_from_before_is_exchanged_for_another(method: int) -> None:
+    connects = []
+
+    def connect(wish: Connect) -> Event:
+        connects.append(wish)
+        if len(connects) == 2:
+            pretended.refusals.clear()
+        return Connected()
+
+    pretended = Pretended(refusals={method: 437})
+    assert probed(pretended, connects=connect).verdict is Verdict.UP
+    assert len(connects) == 2
+
+
+def test_a_relay_through_which_nothing_comes_is_silent_and_given_back() -> None:
+    pretended = Pretended(relays=lambda number: False)
+    report = probed(pretended)
+    assert (report.verdict, report.failed_step, report.loss) == (Verdict.RELAY_SILENT, "echo", 1.0)
+    assert pretended.allocations == 0
+
+
+@pytest.mark.parametrize(("through", "verdict"), [(2, Verdict.RELAY_SILENT), (3, Verdict.UP)])
+def test_a_relay_that_loses_most_is_as_good_as_silent(through: int, verdict: Verdict) -> None:
+    report = probed(Pretended(relays=lambda number: number <= through))
+    assert report.verdict is verdict
+    assert report.loss == pytest.approx(1 - through / 5)
+
+
+def test_a_server_that_does_not_relay_to_us_is_forbidden() -> None:
+    pretended = Pretended(forbidden=[PEER[0]])
+    report = probed(pretended)
+    assert (report.verdict, report.failed_step) == (Verdict.PEER_FORBIDDEN, "bind")
+    assert pretended.allocations == 0
+
+
+def test_one_of_our_addresses_that_it_relays_to_is_enough() -> None:
+    echo = EchoFound([("10.0.0.9", 7882), PEER, PEER6], "echo", ECHO_PASSWORD)
+    pretended = Pretended(forbidden=["10.0.0.9"])
+    assert probed(pretended, echo=echo).verdict is Verdict.UP
+    assert PEER6 not in pretended.channels.values()
+
+
+def test_without_an_address_of_the_relay_s_family_nothing_is_said_of_the_server() -> None:
+    assert probed(Pretended(), echo=EchoFound([PEER6], "echo", "")).verdict is Verdict.OWN_NETWORK_BROKEN
+
+
+def test_who_answers_with_another_password_does_not_answer() -> None:
+    assert probed(Pretended(), echo=EchoFound([PEER], "echo", "another")).verdict is Verdict.RELAY_SILENT
+
+
+@pytest.mark.parametrize("server", [UDP, TCP, STUN])
+def test_a_silent_server_is_given_up_in_time(server: object) -> None:
+    report = probed(Pretended(silent=True), server=server)  # type: ignore[arg-type]
+    assert report.verdict is Verdict.DOWN
+    assert sum(step.seconds for step in report.steps) < 3.1
+
+
+def test_a_lost_datagram_is_sent_again() -> None:
+    assert probed(Pretended(deaf_to=2)).verdict is Verdict.UP
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DOWN, Verdict.TLS_ERROR, Verdict.CERTIFICATE_EXPIRED])
+def test_a_connection_that_fails_decides_at_once(verdict: Verdict) -> None:
+    report = probed(Pretended(), connects=lambda connect: broken(verdict, "why"))
+    assert (report.verdict, report.reason, report.failed_step) == (verdict, "why", "connect")
+    assert sum(step.seconds for step in report.steps) < 0.01
+
+
+def test_another_address_of_the_same_name_is_tried() -> None:
+    def connects(connect: Connect) -> Event:
+        return Connected() if ":" in connect.address[0] else broken(Verdict.DOWN)
+
+    report = probed(
+        Pretended(), connects=connects, resolved=Resolved([("192.0.2.1", 3478), ("2001:db8::1", 3478)]), server=TCP
+    )
+    assert (report.verdict, report.address) == (Verdict.UP, ("2001:db8::1", 3478))
+
+
+def test_a_name_without_an_address_is_down() -> None:
+    report = probed(Pretended(), resolved=Resolved([]))
+    assert (report.verdict, report.failed_step) == (Verdict.DOWN, "resolve")
+
+
+def test_a_stun_server_says_how_it_sees_us() -> None:
+    report = probed(Pretended(), server=STUN, logins=())
+    assert (report.verdict, report.mapped) == (Verdict.UP, ("192.0.2.7", 4000))
+    assert report.round_trip == pytest.approx(0.010)

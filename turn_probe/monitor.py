@@ -1,0 +1,129 @@
+"""Probes all servers for ever, side by side, and tells when other servers should be handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+
+from . import credentials
+from .credentials import EchoLogin
+from .events import Broken, EchoFound
+from .exchange import Timing
+from .fleet import Fleet, Offered
+from .probe import Login, Probe
+from .prober import Prober
+from .report import Report, Verdict
+from .resolver import Resolver
+from .standing import Pace
+from .turn import Address
+from .urls import Server
+
+log = logging.getLogger(__name__)
+
+LIFETIME = 600.0  # seconds for which the credentials of a probe are valid
+AT_ONCE = 50  # probes; more would make a step of a hundred servers count as silent because we are busy
+USER = "probe"
+PACE, TIMING = Pace(), Timing()
+ALARMING = (Verdict.OPEN_RELAY, Verdict.CREDENTIAL_ERROR, Verdict.CERTIFICATE_EXPIRED, Verdict.TLS_ERROR)
+
+
+class Monitor:
+    """Run `run` for as long as servers are to be watched.
+
+    `changed` hears of each new list, `probed` of each report. `echo` are the addresses where checks with
+    `echo_login` are answered: those of the media port. Times are in seconds.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        secrets: Sequence[str],
+        echo: Sequence[Address],
+        echo_login: EchoLogin,
+        *,
+        changed: Callable[[Offered], None] = lambda offered: None,
+        probed: Callable[[Report], None] = lambda report: None,
+        pace: Pace = PACE,
+        timing: Timing = TIMING,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
+        self.changed, self.probed = changed, probed
+        self._secrets, self._timing = secrets, timing
+        self._echo = EchoFound(echo, echo_login.ufrag, echo_login.password)
+        self._tls = tls or ssl.create_default_context()
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._news = asyncio.Event()
+        self._said: dict[Server, Verdict | None] = {}
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        async with Resolver() as resolver, asyncio.TaskGroup() as tasks:
+            prober = Prober(resolver, self._tls, self._find_echo)
+            while True:
+                for server in self.fleet.due(time.monotonic()):
+                    tasks.create_task(self._probe(prober, server), name=f"probe {server}")
+                self._news.clear()
+                wait = self.fleet.next_due - time.monotonic()
+                try:
+                    async with asyncio.timeout(max(0.0, wait) if wait < 1e9 else None):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+
+    async def _probe(self, prober: Prober, server: Server) -> None:
+        async with self._free:
+            try:
+                report = await prober.run(self._new_probe(server))
+            except Exception:  # a fault of ours must not end the watch, nor condemn the server
+                log.exception("The probe of %s failed", server)
+                report = Report(server, Verdict.OWN_NETWORK_BROKEN, "the probe itself failed", ())
+        self._take(report)
+
+    def _new_probe(self, server: Server) -> Probe:
+        issued = [credentials.issue(secret, USER, time.time(), LIFETIME) for secret in self._secrets]
+        ipv6 = bool(self._echo.peers) and all(":" in host for host, _ in self._echo.peers)
+        logins = [Login(login.username, login.password) for login in issued]
+        return Probe(server, logins, self._timing, os.urandom, ipv6=ipv6)
+
+    async def _find_echo(self, relayed: Address, mapped: Address | None, local: Address | None) -> EchoFound | Broken:
+        return self._echo
+
+    def _take(self, report: Report) -> None:
+        network = report.failed_step != "resolve" or has_route()  # else an answer said so, or the kernel
+        changed = self.fleet.take(report, time.monotonic(), network=network)
+        self._news.set()
+        self._log(report)
+        self.probed(report)
+        if changed:
+            offered = self.fleet.offered
+            log.info("Clients get %s", ", ".join(str(one.server) for one in offered.turn) or "no TURN server")
+            self.changed(offered)
+
+    def _log(self, report: Report) -> None:
+        state = self.fleet.standings[report.server].state
+        if state is self._said.get(report.server):
+            return
+        before, self._said[report.server] = self._said.get(report.server), state
+        if state in ALARMING:
+            log.error("%s: %s (%s)", report.server, state.value, report.reason)
+        elif state is not None and (before is not None or state is not Verdict.UP):
+            log.warning("%s: %s%s", report.server, state.value, f" ({report.reason})" if report.reason else "")
+
+
+def has_route() -> bool:
+    """Whether this machine has a way to anywhere; no packet is sent to find out."""
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as somewhere:
+                somewhere.connect((far, 9))
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,109 @@
+"""What is believed of one server, from all its probes: slow to condemn, slower to believe again, never flapping.
+
+Every `now` and length is in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .report import Report, Verdict
+from .urls import Server
+
+SMOOTHING = 0.3  # weight of the newest round trip
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often servers are probed, and how much it takes to change one's mind.
+
+    A server that stops to relay right after a probe is found in at most 1.2 × `interval` + `fall` probes + twice
+    `again`: 45 s if each of them takes the 5 s that it may.
+    """
+
+    interval: float = 22.0
+    jitter: float = 0.2  # share of the interval, to both sides: so that instances do not probe at once
+    again: float = 1.5  # after a first failure, or a first success of a server that had fallen
+    fall: int = 3  # failures in a row
+    rise: int = 2  # successes in a row
+    hold: float = 20.0  # a fallen server stays so at least; twice as long each time it falls again soon
+    most_hold: float = 600.0
+    calm: float = 300.0  # a server that fell longer ago is trusted as before
+
+
+class Standing:
+    """One server over one transport. Until enough is known, the configuration is believed: it is usable."""
+
+    def __init__(self, server: Server, pace: Pace, random: Callable[[], float], now: float) -> None:
+        """`random` gives values from 0 to 1."""
+        self.server = server
+        self.usable = True
+        self.state: Verdict | None = None  # None: not known yet
+        self.last: Report | None = None
+        self.since = now  # of `usable`
+        self.round_trip: float | None = None  # smoothed
+        self.login = 0
+        self.measured = 0  # how many round trips
+        self.failing_since: float | None = None
+        self.succeeded_at: float | None = None
+        self.due = now + random() * min(1.0, pace.again)
+        self._pace, self._random = pace, random
+        self._failures = self._successes = 0
+        self._hold = pace.hold
+        self._risen_at = now - pace.calm
+
+    def take(self, report: Report, now: float) -> None:
+        """Learn from a probe that ended now."""
+        self.last = report
+        pace = self._pace
+        quickly = False
+        if report.verdict is Verdict.OWN_NETWORK_BROKEN:
+            pass  # says nothing about the server
+        elif report.verdict.usable:
+            self._measure(report)
+            self._failures, self.failing_since, self.succeeded_at = 0, None, now
+            self._successes += 1
+            if self.usable:
+                self.state = report.verdict
+            elif self._successes >= pace.rise and now >= self.since + self._hold:
+                self._turn(now, usable=True)
+                self.state, self._risen_at = report.verdict, now
+            else:
+                quickly = self._successes < pace.rise
+        else:
+            self._successes = 0
+            self._failures += 1
+            self.failing_since = now if self.failing_since is None else self.failing_since
+            if not self.usable:
+                self.state = report.verdict
+            elif self._failures >= pace.fall:
+                self._fall(now, report.verdict)
+            else:
+                quickly = True
+        jitter = 1 - pace.jitter + 2 * pace.jitter * self._random()
+        self.due = now + (pace.again if quickly else pace.interval * jitter)
+        if not self.usable and self._successes:
+            self.due = max(now + pace.again, min(self.due, self.since + self._hold))
+
+    def hurry(self, now: float) -> None:
+        """Probe it as soon as possible, unless it failed just now."""
+        self.due = min(self.due, now if self._failures == 0 else now + self._pace.again)
+
+    def _fall(self, now: float, verdict: Verdict) -> None:
+        pace = self._pace
+        soon = now - self._risen_at < pace.calm
+        self._hold = min(2 * self._hold, pace.most_hold) if soon else pace.hold
+        self._turn(now, usable=False)
+        self.state = verdict
+
+    def _turn(self, now: float, *, usable: bool) -> None:
+        self.usable, self.since = usable, now
+
+    def _measure(self, report: Report) -> None:
+        self.login = report.login
+        if report.round_trip is None:
+            return
+        self.measured += 1
+        old = self.round_trip
+        self.round_trip = report.round_trip if old is None else old + SMOOTHING * (report.round_trip - old)
