@@ -20,7 +20,7 @@ _SMALLEST: Final = 2
 # What is read at once. More would take longer than a batch of a participant's datagrams does.
 _READ_BYTES: Final = 16 * 1024
 # What the kernel holds that is not on its way yet. More would only be later; less would make more wake-ups.
-_NOT_SENT_BYTES: Final = 32 * 1024
+_NOT_SENT_BYTES: Final = 16 * 1024
 
 
 class TcpConnection:

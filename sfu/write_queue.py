@@ -1,7 +1,7 @@
 """What a stream could not take yet: bounded, and pictures give way to sound.
 
-TCP delivers everything however late, which is no use for a call: what would wait too long is dropped before it is
-written, as a full queue on the way drops a datagram. What was begun has to be finished: the receiver counts bytes.
+TCP delivers everything however late, which is no use for a call: what waits too long is dropped before it is written,
+as a full queue on the way drops a datagram. What was begun has to be finished: the receiver counts bytes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SMALL_BYTES: Final = 400
 MOST_BYTES: Final = 128 * 1024
 # What small ones may fill beyond that, so that sound passes while pictures are dropped.
 MOST_BYTES_OF_SMALL: Final = 160 * 1024
-# Seconds since the queue was last empty, after which pictures are dropped until it is again. Longer would keep sound
-# behind them, shorter would drop for a hiccup that nobody sees.
+# Seconds that something waits at most before pictures are thrown away. Longer would keep sound behind them; shorter
+# would never let a keyframe through a narrow network.
 LATE_AFTER: Final = 0.5
 # What is offered to the kernel at once.
 _WRITE_BYTES: Final = 64 * 1024
@@ -34,19 +34,21 @@ class WriteQueue:
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
         self._written = 0  # of the first chunk
-        self._began = 0.0  # when it was last empty
+        self._began = 0.0  # when it was last empty, or rid of pictures
         self.size = 0
         self.dropped_datagrams = 0
         self.dropped_bytes = 0
 
     def add(self, datagrams: Sequence[bytes], now: float) -> None:
         """Put what there is room for at the end, and count the rest as dropped."""
+        if self.size and now - self._began > LATE_AFTER:
+            self._throw_pictures_away()
+            self._began = now
         for datagram in datagrams:
-            if self._has_room(len(datagram), now):
+            if self.size + len(datagram) <= (MOST_BYTES_OF_SMALL if len(datagram) <= SMALL_BYTES else MOST_BYTES):
                 self._append(framed(datagram), now)
             else:
-                self.dropped_datagrams += 1
-                self.dropped_bytes += len(datagram)
+                self._count(len(datagram))
 
     def add_rest(self, datagrams: Sequence[bytes], written: int, now: float) -> None:
         """Take what is left of datagrams that were written together, of which the kernel took `written` bytes."""
@@ -80,10 +82,18 @@ class WriteQueue:
         while self._chunks and self._written >= len(self._chunks[0]):
             self._written -= len(self._chunks.popleft())
 
-    def _has_room(self, size: int, now: float) -> bool:
-        if size <= SMALL_BYTES:
-            return self.size + size <= MOST_BYTES_OF_SMALL
-        return self.size + size <= MOST_BYTES and not (self.size and now - self._began > LATE_AFTER)
+    def _throw_pictures_away(self) -> None:
+        begun = self._chunks.popleft()
+        kept = [chunk for chunk in self._chunks if len(chunk) <= SMALL_BYTES + LENGTH_BYTES]
+        for chunk in self._chunks:
+            if len(chunk) > SMALL_BYTES + LENGTH_BYTES:
+                self._count(len(chunk) - LENGTH_BYTES)
+        self._chunks = deque([begun, *kept])
+        self.size = sum(map(len, self._chunks)) - self._written
+
+    def _count(self, size: int) -> None:
+        self.dropped_datagrams += 1
+        self.dropped_bytes += size
 
     def _append(self, chunk: bytes, now: float) -> None:
         if not self.size:

@@ -57,17 +57,26 @@ def test_sound_has_a_bound_too() -> None:
     assert queue.dropped_datagrams > 8000
 
 
-def test_what_has_waited_for_long_is_not_made_longer_by_pictures() -> None:
+def test_pictures_that_wait_for_too_long_are_thrown_away_and_sound_takes_their_place() -> None:
     queue = WriteQueue()
-    queue.add([PICTURE, PICTURE], 10.0)
-    queue.add([PICTURE], 10.0 + LATE_AFTER)
+    queue.add([PICTURE, PICTURE, SOUND], 10.0)
+    begun = queue.head()[:500]
+    queue.wrote(500)
+    queue.add([PICTURE, SOUND], 10.0 + LATE_AFTER)
     assert queue.dropped_datagrams == 0
-    queue.wrote(len(PICTURE))
     queue.add([PICTURE, SOUND], 10.1 + LATE_AFTER)
-    assert queue.dropped_datagrams == 1, "it was not empty since"
-    drain(queue)
-    queue.add([PICTURE], 11.0)
-    assert queue.dropped_datagrams == 1, "after it was empty, it begins anew"
+    assert (queue.dropped_datagrams, queue.dropped_bytes) == (2, 2 * len(PICTURE))
+    queue.add([PICTURE], 10.2 + LATE_AFTER)
+    assert queue.dropped_datagrams == 2, "from then on others may wait as long"
+    assert frames(begun + drain(queue)) == [PICTURE, SOUND, SOUND, PICTURE, SOUND, PICTURE]
+
+
+def test_after_it_was_empty_time_begins_anew() -> None:
+    queue = WriteQueue()
+    for now in range(10):
+        queue.add([PICTURE, PICTURE], float(now))
+        drain(queue)
+    assert queue.dropped_datagrams == 0
 
 
 @MANY
