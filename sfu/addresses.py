@@ -16,6 +16,10 @@ class LocalAddress:
     public_host: str | None = None
     public_port: int | None = None
 
+    def is_loopback(self) -> bool:
+        """Whether it serves this machine only."""
+        return ipaddress.ip_address(self.host).is_loopback
+
 
 def local_addresses(*, loopback: bool) -> list[LocalAddress]:
     """All addresses of this machine that media can use: none that is link-local, and loopback only if asked for."""

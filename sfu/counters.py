@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-_BY_LABEL = {"dropped", "refused"}
+_BY_LABEL = {"dropped", "refused", "tcp_refused"}
 
 
 class Counters:
-    """Since start. `dropped` counts datagrams that were not used, by reason; `refused` requests, by what was asked."""
+    """Since start. `dropped` counts datagrams that were not used, by reason; `refused` requests, by what was asked;
+    `tcp_refused` connections, by reason."""
 
     __slots__ = (
         "bytes_forwarded",
@@ -33,11 +34,16 @@ class Counters:
         "resends",
         "resends_refused",
         "send_failures",
+        "tcp_bytes_dropped",
+        "tcp_connections_accepted",
+        "tcp_packets_dropped",
+        "tcp_refused",
     )
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.tcp_refused: Counter[str] = Counter()
         for name in self.__slots__:
             if name not in _BY_LABEL:
                 setattr(self, name, 0)
@@ -62,9 +68,13 @@ class Counters:
     queue_rests: int
     resends: int
     resends_refused: int
+    tcp_connections_accepted: int
+    tcp_bytes_dropped: int
+    tcp_packets_dropped: int
 
     def export(self) -> dict[str, int]:
         """The counters by metric name, as MediaStats wants them."""
         found = {f"{name}_total": getattr(self, name) for name in self.__slots__ if name not in _BY_LABEL}
         found |= {f"datagrams_dropped_total{{reason={why}}}": count for why, count in self.dropped.items()}
+        found |= {f"tcp_connections_refused_total{{reason={why}}}": count for why, count in self.tcp_refused.items()}
         return found | {f"refusals_total{{what={what}}}": count for what, count in self.refused.items()}

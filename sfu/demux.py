@@ -10,8 +10,8 @@ from .counters import Counters
 from .ice_lite import ufrag_of
 from .peer import Peer
 from .probe_answers import ProbeAnswers
-from .transport import Path
-from .udp import Address, UdpSocket
+from .transport import MediaSocket, Path
+from .udp import Address
 
 # No SRTP or DTLS packet of a browser is larger, and libsrtp takes none that is.
 MAX_DATAGRAM_BYTES = 1500
@@ -35,7 +35,7 @@ class Demux:
         self._on_first_check = on_first_check
         self._probes = probes or ProbeAnswers({})
         self._ufrags: dict[str, Peer] = {}
-        self._routes: dict[UdpSocket, dict[Address, Peer]] = {}
+        self._routes: dict[MediaSocket, dict[Address, Peer]] = {}
         self._stray_tokens = float(_STRAYS_PER_SECOND)
         self._stray_at = clock()
         self._strange_checks = Budget(STRANGE_CHECKS)
@@ -56,7 +56,16 @@ class Demux:
         for socket, routes in self._routes.items():
             self._routes[socket] = {a: peer for a, peer in routes.items() if Path(socket, a) in peer.transport.paths}
 
-    def on_datagram(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+    def believes(self, socket: MediaSocket) -> bool:
+        """Whether something of what arrives there is believed."""
+        return bool(self._routes.get(socket))
+
+    def lost(self, socket: MediaSocket) -> None:
+        """Nothing arrives there any more, and nothing can be sent."""
+        for address, peer in self._routes.pop(socket, {}).items():
+            peer.transport.lost(Path(socket, address))
+
+    def on_datagram(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
         """Whether it was of use. RFC 7983 section 7: the first byte tells STUN, DTLS and RTP apart."""
         counters = self._counters
         size = len(datagram)
@@ -93,13 +102,13 @@ class Demux:
             counters.dropped["not_ours"] += 1
         return False
 
-    def _routes_of(self, socket: UdpSocket) -> dict[Address, Peer]:
+    def _routes_of(self, socket: MediaSocket) -> dict[Address, Peer]:
         routes = self._routes.get(socket)
         if routes is None:
             routes = self._routes[socket] = {}
         return routes
 
-    def _on_stun(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+    def _on_stun(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
         dropped = self._counters.dropped
         try:
             ufrag = stun.username_of(datagram) or ufrag_of(datagram[8:20])
@@ -132,7 +141,7 @@ class Demux:
             self._on_first_check(peer)
         return True
 
-    def _on_probe(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+    def _on_probe(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
         answer = self._probes.answer(datagram, address[:2], self._clock())
         if answer is None:
             self._counters.dropped["probe_refused"] += 1
@@ -140,14 +149,14 @@ class Demux:
         socket.send(answer, address)
         return True
 
-    def _on_response(self, socket: UdpSocket, peer: Peer, response: stun.Binding, address: Address) -> bool:
+    def _on_response(self, socket: MediaSocket, peer: Peer, response: stun.Binding, address: Address) -> bool:
         if peer.transport.handle_response(response, Path(socket, address), self._clock()):
             self._routes_of(socket)[address] = peer
             return True
         self._counters.dropped["stun_unexpected_response"] += 1
         return False
 
-    def _is_moved_client(self, socket: UdpSocket, datagram: bytes, address: Address) -> bool:
+    def _is_moved_client(self, socket: MediaSocket, datagram: bytes, address: Address) -> bool:
         """Whether an SRTP packet from an unknown address is a client's whose NAT has given it another one.
 
         Its keys say so: what they authenticate is taken, and makes us check the address. Firefox's next check of its

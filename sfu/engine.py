@@ -38,7 +38,7 @@ from .media_plane import (
     SpeakersChanged,
     TrackId,
 )
-from .media_port import MediaPort
+from .media_ports import MediaPorts
 from .negotiation import Negotiation, decoders
 from .offer_reader import OfferReader
 from .outbound import OutboundStream
@@ -59,11 +59,12 @@ _FEEDBACK_TICKS, _SPEAKER_TICKS, _REPORT_TICKS = 3, 15, 50
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What an operator may set. `port` 0 takes any free one; `start_bitrate_kbps` is the hint in answers,
-    `publish_kbps` how much one peer may send us."""
+    """What an operator may set. `port` 0 takes any free one, with `tcp` for TCP too; `start_bitrate_kbps` is the hint
+    in answers, `publish_kbps` how much one peer may send us."""
 
     addresses: Sequence[LocalAddress]
     port: int = 0
+    tcp: bool = True
     most_slots: Mapping[Kind, int] = field(default_factory=lambda: {"audio": 32, "video": 32})
     max_sections: int = 128
     start_bitrate_kbps: int | None = 1000
@@ -91,7 +92,7 @@ class Engine:
         self._random_bits = random_bits
         self._negotiation = Negotiation(random_bits)
         self._certificate = Certificate()
-        self._media_port: MediaPort | None = None
+        self._media_ports: MediaPorts | None = None
         self._board = Switchboard(self._emit, clock)
         self._members = self._board.members
         self._demux = Demux(self.counters, clock, self._on_first_check, ProbeAnswers(options.probes))
@@ -110,10 +111,10 @@ class Engine:
     async def __aenter__(self) -> Self:
         """Bind the sockets. Raises OSError if an address or the port cannot be had."""
         options = self._options
-        self._media_port = MediaPort(
-            options.addresses, options.port, self.counters, self._demux.on_datagram, self._flush
+        self._media_ports = MediaPorts(
+            options.addresses, options.port, options.tcp, self.counters, self._demux, self._flush, self._clock
         )
-        self._media_port.open()
+        self._media_ports.open()
         await self._tasks.__aenter__()
         self._tasks.create_task(self._tick_forever(), name="media tick")
         return self
@@ -134,19 +135,19 @@ class Engine:
 
     @property
     def port(self) -> int:
-        """The UDP port in use."""
+        """The number of the UDP port in use, and of the TCP port."""
         return self._bound.number
 
     @property
     def announced(self) -> list[tuple[str, int]]:
-        """Where clients send media to: host and port of each candidate."""
-        return [(candidate.address, candidate.port) for candidate in self._bound.candidates()]
+        """Where clients send media to by UDP: host and port of each candidate."""
+        return [(one.address, one.port) for one in self._bound.candidates() if one.transport == "udp"]
 
     @property
-    def _bound(self) -> MediaPort:
-        if self._media_port is None:
+    def _bound(self) -> MediaPorts:
+        if self._media_ports is None:
             raise RuntimeError("the engine is used outside of its block")
-        return self._media_port
+        return self._media_ports
 
     # ------------------------------------------------------------------------------------------- verbs
 
@@ -232,9 +233,11 @@ class Engine:
     async def stats(self) -> MediaStats:
         """See MediaPlane."""
         connections = [member.peer for member in self._members.values() if member.peer]
+        paths = [peer.transport.path for peer in connections]
         gauges = {
             "media_peers": float(len(connections)),
             "media_peers_connected": float(sum(peer.transport.state == "connected" for peer in connections)),
+            "media_peers_on_tcp": float(sum(bool(path and path.on_tcp) for path in paths)),
             "media_tracks": float(len(self._board.tracks)),
             "media_slots": float(sum(len(peer.slots) for peer in connections)),
             "media_handshakes_running": float(self._handshakes.running),
@@ -369,6 +372,7 @@ class Engine:
                 peer.send_reports(now)
                 peer.transport.check_liveness(now)
             self._demux.prune()
+            self._bound.sweep(now)
         self._flush()
 
     def _update_speakers(self, peers: Sequence[Peer]) -> None:

@@ -12,6 +12,7 @@ stream at an address that did not ask for it. Two things make us check a path:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -164,6 +165,11 @@ class IceLite(Generic[Path]):
         if self._used is None or not self.proven or now - self.selected_heard <= SILENT_AFTER:
             return None
         return self._check(path, self._used, self._priority, now)
+
+    def lost(self, path: Path) -> None:
+        """`path` is closed: if media took it, the next one that something authentic comes by is asked at once."""
+        if path == self.selected:
+            self.selected_heard = -math.inf
 
     def _check(self, path: Path, generation: Generation, priority: int, now: float) -> bytes | None:
         for pending in self._checks.values():

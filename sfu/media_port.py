@@ -167,7 +167,7 @@ class MediaPort:
 
     def candidates(self) -> list[Candidate]:
         """All our addresses, in the order they were given; loopback is of use to one machine only, so it is last."""
-        ordered = sorted(self._sockets, key=lambda s: s.local.host.startswith("127.") or s.local.host == "::1")
+        ordered = sorted(self._sockets, key=lambda one: one.local.is_loopback())
         return [
             Candidate(*socket.announced, candidate_priority("host", 65535 - number), str(number + 1))
             for number, socket in enumerate(ordered)

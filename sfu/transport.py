@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from . import stun
 from .counters import Counters
@@ -13,19 +13,36 @@ from .dtls import Certificate, DtlsEndpoint, DtlsError, DtlsTimeout
 from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite, RandomBits
 from .media_plane import PeerState
 from .srtp import Session, SrtpError
-from .udp import Address, UdpSocket
+from .udp import Address
 
 log = logging.getLogger(__name__)
 
 # A client tries each of its interfaces and each of ours; those heard of longest ago make room for new ones.
 _MAX_PATHS = 32
+# Of these on TCP, each a connection that costs a file descriptor: two interfaces, and four addresses of ours.
+_MAX_CONNECTIONS = 8
+
+
+class MediaSocket(Protocol):
+    """What datagrams leave by: the socket of a local address, or a TCP connection."""
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        """Send one at once."""
+
+    def send_queue(self, queue: list[bytes], address: Address) -> None:
+        """Send many in order."""
 
 
 class Path(NamedTuple):
     """Where datagrams come from and go to."""
 
-    socket: UdpSocket
+    socket: MediaSocket
     address: Address
+
+    @property
+    def on_tcp(self) -> bool:
+        """Whether it is a connection."""
+        return bool(self.address[2:] == ("tcp",))
 
 
 class PeerTransport:
@@ -72,13 +89,25 @@ class PeerTransport:
             path.socket.send(verdict.check, path.address)
         self._counters.checks_answered += 1
         self._path = self.ice.selected or path
+        self._remember(path)
+        if self.state == "disconnected":
+            self._set_state("connected", "connectivity checks arrive again")
+        return True
+
+    def _remember(self, path: Path) -> None:
         self.paths.pop(path, None)
         self.paths[path] = None
         if len(self.paths) > _MAX_PATHS:
             del self.paths[next(known for known in self.paths if known not in (path, self._path))]
-        if self.state == "disconnected":
-            self._set_state("connected", "connectivity checks arrive again")
-        return True
+        if path.on_tcp:
+            connections = [known for known in self.paths if known.on_tcp and known not in (path, self._path)]
+            for known in connections[: max(0, len(connections) + 2 - _MAX_CONNECTIONS)]:
+                del self.paths[known]
+
+    def lost(self, path: Path) -> None:
+        """Nothing arrives on this path any more: another one may be used at once."""
+        self.paths.pop(path, None)
+        self.ice.lost(path)
 
     def handle_response(self, response: stun.Binding, path: Path, now: float) -> bool:
         """An answer to a check of ours. True if it is authentic: `path` may be believed, and media goes there."""

@@ -104,6 +104,7 @@ def build_media_plane(settings: Settings) -> Engine:
             # Loopback only where page and server share a machine; and Firefox never checks loopback.
             addresses or local_addresses(loopback=settings.dev_mode),
             settings.media_port,
+            settings.media_tcp,
             publish_kbps=settings.max_publish_kbps,
             probes={login.ufrag: login.password for login in probes},
         )

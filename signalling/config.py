@@ -101,6 +101,10 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _switch(text: str) -> bool:
+    return _choice("on", "off")(text) == "on"
+
+
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
@@ -233,6 +237,9 @@ class Settings:
     host: str = _option("", _text, "address for HTTP; default: loopback without keys, else every address", "ADDRESS")
     port: int = _option(8080, _port, "TCP port for HTTP and WebSocket; 0 takes a free one", "PORT")
     media_port: int = _option(7882, _port, "UDP port for media; 0 takes a free one", "PORT")
+    media_tcp: bool = _option(
+        True, _switch, "media on TCP too, at the same number, for who has no UDP: on or off", "on|off"
+    )
     media_ip: tuple[MediaAddress, ...] = _option(
         (),
         _list(_media_address),

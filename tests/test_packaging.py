@@ -88,7 +88,7 @@ def test_the_compose_file_and_the_image_agree_on_ports_and_health() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     server = compose()["services"]["auralink"]
     assert server["build"]["dockerfile"] == "deploy/Dockerfile"
-    assert re.findall(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE) == ["8080/tcp 7882/udp"]
+    assert re.findall(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE) == ["8080/tcp 7882/udp 7882/tcp"]
     assert "/health/live" in dockerfile
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE), "the server does not run as root"
 

@@ -76,12 +76,12 @@ async def test_it_is_reached_by_the_keyboard_and_says_that_all_is_well_in_time(
     await expect(step(lobby, "server")).to_contain_text("The server answers.")
     await expect(step(lobby, "pings")).to_contain_text("there and back")
     await expect(step(lobby, "udp")).to_contain_text("Sound and picture get through.")
-    await expect(step(lobby, "tcp")).to_contain_text("Not offered")
+    await expect(step(lobby, "tcp")).to_contain_text("Sound and picture get through.")
     await expect(step(lobby, "relay")).to_contain_text("No relay is offered just now.")
     await expect(step(lobby, "quality")).to_contain_text(re.compile(r"Good: \d+ ms there and back, nothing lost\."))
     await expect(step(lobby, "camera")).to_contain_text("We can see you, 1280 × 720.")
     # Neither by colour alone nor by an icon alone: each result has a word, too.
-    assert await lobby.locator("#check-steps svg[aria-label=Good]").count() == 6
+    assert await lobby.locator("#check-steps svg[aria-label=Good]").count() == 7
     await lobby.keyboard.press("Escape")
     await expect(lobby.get_by_role("button", name="Check my connection")).to_be_focused()
     await lobby.get_by_role("button", name="Join now").click()

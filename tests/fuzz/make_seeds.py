@@ -8,6 +8,7 @@ import struct
 from collections.abc import Mapping
 
 from sfu import rtcp, rtp, stun
+from sfu.framing import framed
 from sfu.transport_cc import FeedbackRecorder
 from tests.sfu.media import audio, video
 from tests.sfu.test_dtls import Link
@@ -197,6 +198,12 @@ def main() -> None:
             "two_older": b"\xef\x1e\x00\x03\xef\x0f\x00\x03\x6foneTwoprimary",
             "primary_alone": b"\x6fprimary",
             "empty_blocks": b"\xef\x0f\x00\x00\x6f",
+        },
+        "framing": {
+            "check": framed(CHECK),
+            "media": b"".join(map(framed, RTP.values())),
+            "cut": framed(RTP["video"])[:-1],
+            "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         },
         "messages": _json(MESSAGES),
         "tokens": _json(CLAIMS),

@@ -14,7 +14,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sfu.answer import Candidate, SectionPlan, candidate_priority, negotiate
+from sfu.answer import Candidate, SectionPlan, candidate_priority, negotiate, tcp_priority
 from sfu.codecs import ABS_SEND_TIME, MID, OPUS, TRANSPORT_WIDE_CC, VP8
 from sfu.sdp import Offer, SdpError, parse_offer
 
@@ -226,6 +226,17 @@ def test_candidate_priorities_are_those_of_rfc_8445() -> None:
     assert candidate_priority("host", 0) > candidate_priority("prflx")
     assert candidate_priority("prflx", 0) > candidate_priority("srflx")
     assert candidate_priority("srflx", 0) > candidate_priority("relay")
+
+
+def test_tcp_is_offered_passively_and_below_all_that_is_direct_on_udp() -> None:
+    tcp = Candidate("192.0.2.1", 3478, tcp_priority(), "tcp1", transport="tcp")
+    # RFC 6544 section 4.2: direction preference 4 times 2^13, plus 8191 for the first, as local preference.
+    assert tcp.priority == 2**24 * 90 + 2**8 * (4 * 2**13 + 8191) + 255
+    assert tcp.attribute() == f"a=candidate:tcp1 1 tcp {tcp.priority} 192.0.2.1 3478 typ host tcptype passive"
+    assert candidate_priority("srflx", 0) > tcp_priority(0) > tcp_priority(1) > candidate_priority("relay")
+    answer = answer_to(offer_of("chromium_publish"), candidates=[tcp, Candidate("2001:db8::1", 3479)])
+    assert "c=IN IP6 2001:db8::1\r\n" in answer, "the default destination is on UDP"
+    assert f"{tcp.attribute()}\r\n" in answer
 
 
 def test_a_reflexive_candidate_says_what_it_is_related_to_or_that_it_will_not() -> None:

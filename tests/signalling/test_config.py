@@ -45,6 +45,7 @@ def test_every_option_has_a_flag_a_parser_and_help() -> None:
         ("port", "http"),
         ("port", "٣"),
         ("media_port", "1.5"),
+        ("media_tcp", "yes"),
         ("resume_window", "soon"),
         ("resume_window", "nan"),
         ("log_level", "loud"),
@@ -95,6 +96,12 @@ def test_keys_are_secrets_ed25519_keys_or_files(tmp_path: Path) -> None:
     keys = load({"keys": f"new:{SECRET}, ed:ed25519:{public}, file:@{file}"}, {}).keys
     assert [(key.kid, key.algorithm) for key in keys] == [("new", "HS256"), ("ed", "EdDSA"), ("file", "HS256")]
     assert keys[2].verifying == SECRET.encode()
+
+
+def test_media_is_on_tcp_too_unless_it_is_switched_off() -> None:
+    assert load({}, {}).media_tcp
+    assert load({"media_tcp": "on"}, {}).media_tcp
+    assert not load({"media_tcp": "off"}, {}).media_tcp
 
 
 def test_media_addresses_of_both_families() -> None:
