@@ -22,7 +22,7 @@ run: $(RUNTIME) ## start the server and print its address
 	@exec $(BIN)/auralink serve $(ARGS)
 
 # What starts browsers or measures time has the machine to itself; the rest runs on two cores.
-ALONE := tests/behaviour tests/integration tests/deploy
+ALONE := tests/behaviour tests/integration tests/deploy tests/turn_probe/test_monitor.py
 
 test: $(DEV) test-packages ## every promise, with shortened timers
 ifeq ($(ARGS),)
