@@ -1,7 +1,7 @@
 """Every message of the `auralink.v1` protocol as a typed, frozen model, and the one way to parse and to dump them.
 
-This is the only file that imports msgspec. The JSON Schema served to clients is generated from these models, and
-every JSON example in docs/protocol.md is parsed by them in a test.
+This is the only file of `signalling` that imports msgspec. The JSON Schema served to clients is generated from these
+models, and every JSON example in docs/protocol.md is parsed by them in a test.
 """
 
 from __future__ import annotations
@@ -390,7 +390,8 @@ class ParticipantJoined(Message, frozen=True, kw_only=True, omit_defaults=False,
 
 
 class ParticipantLeft(Message, frozen=True, kw_only=True, omit_defaults=False, tag="participant_left"):
-    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed`, `banned` or `room_ended`."""
+    """Somebody is gone; `reason` is `left`, `migrated`, `timeout`, `replaced`, `removed`, `banned`, `room_locked` or
+    `room_ended`."""
 
     participant: str
     reason: str
