@@ -127,6 +127,9 @@ async def test_it_relays_to_no_other_private_address_and_to_no_metadata(network:
         for peer in NOT_FOR_CLIENTS:
             found = await probe(network, "--secret", NEW, "--echo", peer, url(network))
             assert (peer, found["state"]) == (peer, "peer_forbidden")
+        # The world is not denied: it is only not there.
+        found = await probe(network, "--secret", NEW, "--echo", "1.1.1.1:53", url(network))
+        assert found["state"] == "relay_silent"
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD])
