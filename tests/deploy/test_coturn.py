@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.network import Network
-from tests.support.program import Program, running_program
-from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
+from .composed import NEW, OLD, ROOT, Client, auralink, command_line, coturn, mode, probe, url
+
 CONFIGURATION = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text()
-NEW, OLD = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 # Somebody else in the same network, and all that only looks like somebody in the world.
 NOT_FOR_CLIENTS = [
     "10.199.0.2:7882",
@@ -34,77 +26,8 @@ NOT_FOR_CLIENTS = [
     "224.0.0.251:5353",
     "255.255.255.255:67",
 ]
-
-
-def composed(service: str, network: Network, secret: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """A service of docker-compose.yml and its environment, with the variables that people set filled in."""
-    variables = {
-        "AURALINK_ADDRESS": network.address,
-        "AURALINK_TURN_SECRET": secret,
-        "AURALINK_KEYS": f"first:{NEW}",
-    }
-    text = (ROOT / "docker-compose.yml").read_text()
-    filled = re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda found: variables.get(found[1], found[2] or ""), text)
-    found: dict[str, Any] = yaml.safe_load(filled)["services"][service]
-    return found, {name: str(value) for name, value in found["environment"].items()}
-
-
-@asynccontextmanager
-async def coturn(network: Network, folder: Path, secret: str = f"{NEW},{OLD}") -> AsyncIterator[Program]:
-    """It, once it answers as its health check wants it; what the container mounts lies where it lies in this tree."""
-    service, environment = composed("coturn", network, secret)
-    (mount,) = service["volumes"]
-    here, there, _ = mount.split(":")
-    command = [part.replace(there, str(ROOT / here)) for part in service["entrypoint"]]
-    check = network.command(*service["healthcheck"]["test"][1:])
-
-    async def healthy(_: Program) -> bool:
-        quiet = asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(*check, stdout=quiet, stderr=quiet)
-        try:
-            return await asyncio.wait_for(process.wait(), 1.0) == 0
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return False
-
-    environment["TMPDIR"] = str(folder)
-    async with running_program(network.command(*command), folder, healthy, environment=environment) as program:
-        yield program
-
-
-@asynccontextmanager
-async def auralink(network: Network, secret: str = f"{NEW},{OLD}") -> AsyncIterator[RunningServer]:
-    """AuraLink with all that docker-compose.yml tells it, but for Redis."""
-    _, environment = composed("auralink", network, secret)
-    del environment["AURALINK_REDIS_URL"]
-    async with running_server(network=network, environment=environment, turn_probe_interval=1) as server:
-        yield server
-
-
-async def probe(network: Network, *arguments: str) -> dict[str, Any]:
-    """What `auralink probe` finds out inside the network about the one server."""
-    command = [str(Path(sys.executable).with_name("auralink")), "probe", "--json", *arguments]
-    process = await asyncio.create_subprocess_exec(*network.command(*command), stdout=asyncio.subprocess.PIPE)
-    printed, _ = await process.communicate()
-    (found,) = json.loads(printed)["servers"]
-    return dict(found)
-
-
-def command_line(program: Program) -> str:
-    """What everybody on the machine may read of it."""
-    return Path(f"/proc/{program.pid}/cmdline").read_text()
-
-
-def mode(file: Path) -> int:
-    """Who may do what with it."""
-    return file.stat().st_mode
-
-
-def url(network: Network, transport: str = "udp") -> str:
-    """Where AuraLink is told that the relay is."""
-    _, environment = composed("auralink", network, NEW)
-    return next(one for one in environment["AURALINK_TURN"].split(",") if one.endswith(transport))
+# What coturn answers (RFC 8656 section 19).
+FORBIDDEN, NO_SUCH_FAMILY, OTHER_FAMILY, QUOTA_REACHED = 403, 440, 443, 486
 
 
 async def test_the_relay_reaches_the_media_port_and_auralink_finds_it_up(network: Network, tmp_path: Path) -> None:
@@ -130,6 +53,24 @@ async def test_it_relays_to_no_other_private_address_and_to_no_metadata(network:
         # The world is not denied: it is only not there.
         found = await probe(network, "--secret", NEW, "--echo", "1.1.1.1:53", url(network))
         assert found["state"] == "relay_silent"
+
+
+async def test_no_notation_of_ipv6_leads_to_a_private_ipv4_address(network: Network, tmp_path: Path) -> None:
+    async with coturn(network, tmp_path):
+        with Client(network, "eve") as eve:
+            assert await eve.allocates(ipv6=True) == NO_SUCH_FAMILY
+            assert await eve.allocates() == 0
+            for peer in ("::ffff:169.254.169.254", "::ffff:10.199.0.2", "64:ff9b::a9fe:a9fe", "::1"):
+                assert await eve.binds((peer, 80)) in (FORBIDDEN, OTHER_FAMILY)
+            assert await eve.binds((network.address, 80)) == 0
+
+
+async def test_nobody_takes_more_relays_than_a_browser_needs(network: Network, tmp_path: Path) -> None:
+    async with coturn(network, tmp_path):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Client(network, "eve")) for _ in range(25)]
+            assert [await client.allocates() for client in clients] == [0] * 24 + [QUOTA_REACHED]
+            assert await stack.enter_context(Client(network, "ada")).allocates() == 0
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD])
