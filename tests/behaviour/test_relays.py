@@ -16,8 +16,8 @@ RELAY_ONLY = {"iceTransportPolicy": "relay"}
 # The URL of the relay that media takes.
 RELAY = """async () => {
   const report = await measure.connections.at(-1).getStats();
-  const used = ({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded';
-  const pair = [...report.values()].find(used);
+  const { selectedCandidatePairId } = [...report.values()].find(({ type }) => type === 'transport');
+  const pair = report.get(selectedCandidatePairId);
   return report.get(pair.localCandidateId).url;
 }"""
 

@@ -21,7 +21,10 @@ RATES = Rates(video_bitrate=200_000, frame_rate=15)
 WAVE = 10
 # Participants until every pool and cache has its size.
 SETTLED = 100
-GAUGES = ("participants", "rooms", "sockets", "media_peers", "media_tracks", "media_slots", "media_handshakes_running")
+GAUGES = (
+    *("participants", "rooms", "sockets", "media_peers", "media_tracks", "media_slots"),
+    *("media_handshakes_running", "media_own_queues"),
+)
 
 
 @dataclass(frozen=True)
