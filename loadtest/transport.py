@@ -22,7 +22,8 @@ _SO_RCVBUFFORCE = 33
 _BUFFER_BYTES = 4 * 1024 * 1024
 _BATCH_DATAGRAMS = 64
 _CHECK_INTERVAL = 0.05  # seconds between checks until one is answered
-_CHECKS_PER_CANDIDATE = 10
+_CHECKS_PER_CANDIDATE = 10  # before the next one has its turn
+_CHECKS_WITHIN = 5.0  # seconds after which no candidate is tried again; a browser does not give up sooner
 _HANDSHAKE_WITHIN = 15.0  # seconds; OpenSSL alone would go on for minutes
 _CONSENT_INTERVAL = 5.0  # seconds; RFC 7675 section 5.1
 _PRIORITY = 126 << 24 | 65535 << 8 | 255  # RFC 8445 section 5.1.2: a host candidate, component 1
@@ -72,11 +73,12 @@ class Transport:
         is tried first. The others follow by priority. Whatever the outcome, `close` ends what was begun.
         """
         self._remote = remote
-        for candidate in sorted(remote.candidates, key=lambda found: found[0] != prefer):
-            if await self._check(candidate):
-                break
-        else:
-            raise TransportError(f"none of {len(remote.candidates)} candidates answered")
+        candidates = sorted(remote.candidates, key=lambda found: found[0] != prefer)
+        give_up = time.monotonic() + _CHECKS_WITHIN
+        while not await self._any_answers(candidates):
+            if not candidates or time.monotonic() >= give_up:
+                raise TransportError(f"none of {len(remote.candidates)} candidates answered")
+            await asyncio.sleep(_CHECK_INTERVAL)
         self._dtls = DtlsEndpoint(self._certificate, "client", self._send, self._closed)
         try:
             async with asyncio.timeout(_HANDSHAKE_WITHIN):
@@ -85,6 +87,12 @@ class Transport:
             raise TransportError(f"no DTLS handshake within {_HANDSHAKE_WITHIN} s") from None
         except DtlsError as error:
             raise TransportError(str(error)) from None
+
+    async def _any_answers(self, candidates: Sequence[tuple[str, int]]) -> bool:
+        for candidate in candidates:
+            if await self._check(candidate):
+                return True
+        return False
 
     async def _check(self, candidate: tuple[str, int]) -> bool:
         family = socket.AF_INET6 if ":" in candidate[0] else socket.AF_INET

@@ -121,15 +121,17 @@ async def test_the_preferred_address_is_tried_first(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("candidates", [(), (("127.0.0.1", 9),), (("127.0.0.1", 9), ("::1", 9))])
 async def test_without_an_answer_from_any_candidate_there_is_no_connection(
-    candidates: tuple[tuple[str, int], ...],
+    candidates: tuple[tuple[str, int], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_CHECKS_WITHIN", 0.1)
     async with near() as ours:
         answer = Answer(UFRAG, PASSWORD, (SERVER.fingerprint,), candidates, {})
         with pytest.raises(TransportError, match=f"none of {len(candidates)} candidates answered"):
             await ours.connect(answer)
 
 
-async def test_an_answer_that_is_not_signed_with_the_password_is_none() -> None:
+async def test_an_answer_that_is_not_signed_with_the_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHECKS_WITHIN", 0.1)
     async with near() as ours, counterpart(password="w" * 24) as far:
         with pytest.raises(TransportError, match="candidates answered"):
             await ours.connect(far.answer)
