@@ -71,7 +71,7 @@ export class ConnectionWatch {
   serversChanged() {
     if (this.#shown === 'connected') return;
     if (this.#wasConnected) this.networkChanged();
-    else if (this.#state !== 'new') this.#act.rebuild();
+    else this.#act.rebuild();
   }
 
   close() {
