@@ -132,15 +132,15 @@ async def test_who_needs_a_relay_is_told_that_there_is_none_and_recovers_when_it
         bob = await here.comes("bob")
         ada = await here.comes("ada", *here.only_tcp)
         await all_meet([ada, bob])
-        late = await here.page(*here.only_tcp)
+        late, other = await here.page(*here.only_tcp), await here.page(*here.only_tcp)
         await here.turn.kill()
         # In the call: told, and without media.
         await ada.hears("degraded", within=15, mode="stun-only")
         await ada.hears("media-state", within=30, state="disconnected")
         # Not yet in it: who would take nothing but a relay is told at once, and who would try comes in, and waits.
         with pytest.raises(Exception, match="no relay that works"):
-            await here.joins(late, "eve", rtcConfiguration={"iceTransportPolicy": "relay"})
-        eve = await here.joins(late, "eve")
+            await here.joins(late, "dan", rtcConfiguration={"iceTransportPolicy": "relay"})
+        eve = await here.joins(other, "eve")
         await eve.hears("degraded", mode="stun-only")
         for who in (ada, bob, eve):
             await who.forgets()

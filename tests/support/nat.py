@@ -32,6 +32,10 @@ def behind_nat(server: Network, rules: Sequence[str] = ("iptables -A FORWARD -i 
     try:
         for name in (router, home):
             _run(f"ip netns add {name}")
+            # An IPv6 address that appears a second later is a change of network to Chromium, which then drops requests.
+            _run(
+                f"ip netns exec {name} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+            )
             _run(f"ip -n {name} link set lo up")
         _cable(server.namespace, f"home{number}", f"{wide}.1", router, "wan", f"{wide}.2")
         _cable(router, "lan", f"{local}.1", home, "cable", f"{local}.2")
