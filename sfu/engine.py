@@ -170,11 +170,14 @@ class Engine:
             self.counters.refused[error.code] += 1
             raise MediaError(error.code, str(error)) from None
         member = self._member(peer)  # it may have been closed while we read
+        wishes: dict[TrackId, list[Member]] = {}
         while (connection := member.peer) is not None and (
             connection.transport.fingerprints != offer.fingerprints
             or connection.transport.state in ("closed", "failed")
         ):
-            # Another certificate is another RTCPeerConnection: nothing of the old one goes on.
+            # Another certificate is another RTCPeerConnection: nothing of the old one goes on,
+            # but what it publishes under the same name is wanted by the same people.
+            wishes |= self._board.wishes_for(member)
             await self._disconnect(member)
             member = self._member(peer)  # it may have been closed while we waited
         if connection is None:
@@ -192,6 +195,7 @@ class Engine:
         for published in outcome.started:
             self._board.tracks[published.id] = (member, published)
             published.track.codec_changed = partial(self._board.codec_changed, published.id)
+            self._board.want_again(published.id, wishes.get(published.id, []))
         self._board.renegotiated(member)
         member.session_version += 1
         credentials = connection.transport.ice.credentials

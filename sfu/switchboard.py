@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .media_plane import (
@@ -59,6 +59,18 @@ class Switchboard:
         member.wishes[track_id] = Wish(published.kind, owner.id)
         if member.peer is not None:
             member.peer.pool.want(track_id, member.wishes[track_id])
+
+    def wishes_for(self, owner: Member) -> dict[TrackId, list[Member]]:
+        """Who wants which of the tracks that the member publishes."""
+        own = [track_id for track_id, (publisher, _) in self.tracks.items() if publisher is owner]
+        return {track_id: [one for one in self.members.values() if track_id in one.wishes] for track_id in own}
+
+    def want_again(self, track_id: TrackId, members: Iterable[Member]) -> None:
+        """A track that had ended is there again: those of `members` who are still here get it back."""
+        for member in members:
+            if self.members.get(member.id) is member:
+                self.want(member, track_id)
+                self.reseat(member)
 
     def drop(self, member: Member, track_id: TrackId) -> None:
         """The member wants a track no longer."""

@@ -95,7 +95,7 @@ def test_the_compose_file_and_the_image_agree_on_ports_and_health() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_container_runs_a_known_version_with_as_few_rights_as_it_can(service: dict[str, Any]) -> None:
-    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+(-alpine)?", service["image"])
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+(-alpine|-r\d+)?", service["image"])
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -112,7 +112,7 @@ def test_what_a_container_mounts_of_this_tree_exists(service: dict[str, Any]) ->
     assert {path for path in mounted if not path.startswith(".")} <= compose()["volumes"].keys()
 
 
-def test_only_the_server_listens_to_the_world() -> None:
+def test_only_the_server_and_its_relay_listen_to_the_world() -> None:
     services = compose()["services"]
     assert [name for name, service in services.items() if service.get("network_mode") != "host"] == ["redis"]
     assert services["redis"]["ports"] == ["127.0.0.1:6379:6379"]
@@ -123,7 +123,9 @@ def test_only_the_server_listens_to_the_world() -> None:
 def test_the_server_waits_for_nothing_that_it_can_do_without() -> None:
     server = compose()["services"]["auralink"]
     assert "depends_on" not in server
-    assert server["environment"].keys() == {"AURALINK_KEYS", "AURALINK_REDIS_URL", "AURALINK_ADVERTISE_URL"}
+    assert {name.removeprefix("AURALINK_") for name in server["environment"]} == {
+        *("KEYS", "REDIS_URL", "ADVERTISE_URL", "MEDIA_IP", "TURN", "TURN_SECRET")
+    }
 
 
 def test_redis_keeps_nothing_on_disk_and_refuses_sooner_than_it_forgets() -> None:
@@ -142,8 +144,8 @@ def test_nobody_gets_into_grafana_without_the_password_that_was_set() -> None:
     assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
 
 
-def test_all_secrets_come_from_variables_that_must_be_set() -> None:
+def test_all_secrets_and_the_address_come_from_variables_that_must_be_set() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     required = set(re.findall(r"\$\{(\w+):\?", text))
-    assert required == {"AURALINK_KEYS", "GRAFANA_PASSWORD"}
+    assert required == {"AURALINK_KEYS", "AURALINK_ADDRESS", "AURALINK_TURN_SECRET", "GRAFANA_PASSWORD"}
     assert all(f"{name}=" in (ROOT / "README.md").read_text() for name in required)

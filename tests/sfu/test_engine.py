@@ -137,6 +137,19 @@ async def test_another_certificate_replaces_the_connection_and_ends_its_tracks(m
         await client.transport.close()
 
 
+async def test_a_track_that_goes_on_over_another_connection_is_still_wanted(media: Engine) -> None:
+    ann = await client_of(media, ANN, publish="v", video=1)
+    bob = await client_of(media, BOB, video=1)
+    await media.subscribe(BOB, [TrackId("ann-v")])
+    told(media, SlotsChanged)
+    again = Client(media, ANN)
+    again.publish("video", "ann-v")
+    await again.connect()
+    assert told(media, SlotsChanged)[-1] == SlotsChanged(BOB, {"0": TrackId("ann-v")})
+    for client in (ann, again, bob):
+        await client.transport.close()
+
+
 async def test_a_closed_peer_is_in_no_table_any_more(media: Engine) -> None:
     ann = await client_of(media, ANN, publish="av", video=1)
     bob = await client_of(media, BOB, publish="v", audio=1, video=1)

@@ -52,6 +52,10 @@ class Network:
         """An unbound UDP socket of this network, usable from everywhere. Raises OSError."""
         return self._inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
 
+    def stream_socket(self) -> socket.socket:
+        """An unbound TCP socket of this network, usable from everywhere. Raises OSError."""
+        return self._inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+
     def _inside(self, make: Callable[[], socket.socket]) -> socket.socket:
         if self.namespace is None:
             return make()

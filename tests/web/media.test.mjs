@@ -146,3 +146,19 @@ test('other servers are put into the connection, and ICE is restarted only if it
   assert.deepEqual(offers, [true, true]);
   media.close();
 });
+
+test('a connection that waits to be built again does not wait any longer when there are other servers', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  for (const expected of [2, 2]) {
+    media.rebuild();
+    await pass(0);
+    assert.equal(built.length, expected);
+  }
+  media.serversChanged([{ urls: ['turn:a'] }]);
+  await pass(0);
+  assert.equal(built.length, 3);
+  await pass(20);
+  assert.equal(built.length, 3);
+  media.close();
+});

@@ -117,3 +117,12 @@ test('other relays are tried at once by a connection in trouble, and only by one
   watch.serversChanged();
   assert.equal(acts.filter((act) => act === 'restart').length, 2);
 });
+
+test('one that never came up starts over with other relays, also if it has only just begun', () => {
+  const act = { restart: () => acts.push('restart'), rebuild: () => acts.push('rebuild'), show: () => {} };
+  watch = new ConnectionWatch(act, {}, clock);
+  watch.serversChanged();
+  watch.observe('connecting');
+  watch.serversChanged();
+  assert.deepEqual(acts, ['rebuild', 'rebuild']);
+});

@@ -104,10 +104,12 @@ export class Media extends EventTarget {
     }
   }
 
-  /** Other servers work now. A running call is left alone, over a relay too; one in trouble restarts ICE with them. @param {RTCIceServer[]} servers */
+  /** Other servers work now. A running call is left alone, over a relay too; one in trouble tries them at once. @param {RTCIceServer[]} servers */
   serversChanged(servers) {
     this.iceServers = servers;
-    this.#watch?.serversChanged();
+    this.#rebuilds = 0; // that others led nowhere says nothing about these
+    if (this.#rebuildTimer) this.#startOver();
+    else this.#watch?.serversChanged();
   }
 
   /**
@@ -189,10 +191,13 @@ export class Media extends EventTarget {
     if (this.#rebuildTimer) return;
     const delay = Math.min(MOST_REBUILD_DELAY, this.#rebuilds ? 2 ** (this.#rebuilds - 1) : 0);
     this.#rebuilds += 1;
-    this.#rebuildTimer = setTimeout(() => {
-      this.#rebuildTimer = 0;
-      this.#negotiateQuietly();
-    }, delay * 1000);
+    this.#rebuildTimer = setTimeout(() => this.#startOver(), delay * 1000);
+  }
+
+  #startOver() {
+    clearTimeout(this.#rebuildTimer);
+    this.#rebuildTimer = 0;
+    this.#negotiateQuietly();
   }
 
   /** The session is another one: forget what it wanted and all that was agreed. Nothing is offered by itself. */

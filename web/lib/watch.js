@@ -64,9 +64,14 @@ export class ConnectionWatch {
     this.#disturbed();
   }
 
-  /** There are other relays than before. A connection in trouble tries them at once; one that works is left alone. */
+  /**
+   * There are other relays than before. A connection in trouble tries them at once, and one that never came up starts
+   * over, as it gathered without them; one that works is left alone.
+   */
   serversChanged() {
-    if (this.#wasConnected && this.#shown !== 'connected') this.networkChanged();
+    if (this.#shown === 'connected') return;
+    if (this.#wasConnected) this.networkChanged();
+    else this.#act.rebuild();
   }
 
   close() {

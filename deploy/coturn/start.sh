@@ -1,0 +1,19 @@
+#!/bin/sh
+# Starts coturn with turnserver.conf, which lies beside this file, and what the environment says: the address of this
+# machine and the secrets, newest first. They go through a file, since a command line can be read by everybody.
+set -eu
+umask 077
+: "${AURALINK_ADDRESS:?}" "${AURALINK_TURN_SECRET:?}"
+
+folder=${TMPDIR:-/tmp}
+{
+    cat "$(dirname "$0")/turnserver.conf"
+    echo "userdb=$folder/turndb"
+    echo "pidfile=$folder/turnserver.pid"
+    echo "listening-ip=$AURALINK_ADDRESS"
+    echo "relay-ip=$AURALINK_ADDRESS"
+    echo "allowed-peer-ip=$AURALINK_ADDRESS"
+    printf '%s\n' "$AURALINK_TURN_SECRET" | tr ',' '\n' | sed -n 's/^ *\([^ ].*\)$/static-auth-secret=\1/p'
+} > "$folder/turnserver.conf"
+unset AURALINK_TURN_SECRET
+exec turnserver -c "$folder/turnserver.conf"

@@ -1,0 +1,157 @@
+"""People talk from networks that are against it: behind symmetric NATs, and behind firewalls that drop all UDP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from tests.support.call import Person, all_meet, enter, new_room, prepare
+from tests.support.chromium import running_chromium
+from tests.support.nat import behind_nat, only_tcp_to
+from tests.support.network import Network
+from tests.support.server import RunningServer, running_server
+from tests.support.turn_server import SECRET, TurnServer
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+
+KEY = "a secret that is long enough to be one"
+PORT = 8080  # in a namespace of its own every port is free
+# How the media of a page leaves: the kind of its own candidate, and for a relay its URL.
+PATH = """async () => {
+  const report = await measure.connections.at(-1).getStats();
+  const used = ({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded';
+  const { candidateType, url } = report.get([...report.values()].find(used).localCandidateId);
+  return [candidateType, url];
+}"""
+
+
+class Lab:
+    """A server and a relay in one network, and people at homes of their own, who reach nothing else."""
+
+    def __init__(self, network: Network, server: RunningServer, turn: TurnServer, stack: AsyncExitStack) -> None:
+        self.server, self.turn = server, turn
+        self.room = new_room()
+        self._network, self._stack = network, stack
+        self._origin = f"http://{network.address}:{PORT}"
+
+    async def comes(self, identity: str, *rules: str, **options: Any) -> Person:
+        """Somebody joins from behind a NAT that lets out what `rules` say, or everything."""
+        return await self.joins(await self.page(*rules), identity, **options)
+
+    async def page(self, *rules: str) -> Any:
+        """A page in a browser behind a NAT of its own, with camera and microphone open."""
+        home = self._stack.enter_context(behind_nat(self._network, rules) if rules else behind_nat(self._network))
+        trusted = f"--unsafely-treat-insecure-origin-as-secure={self._origin}"
+        browser = await self._stack.enter_async_context(running_chromium(home, trusted))
+        page = await browser.page()
+        await prepare(page, self._origin)
+        return page
+
+    async def joins(self, page: Any, identity: str, **options: Any) -> Person:
+        """Join with a page that was prepared."""
+        tokens, grant = Tokens((secret_key("a", KEY.encode()),)), Grant(frozenset(SOURCES))
+        token = tokens.issue(room=self.room, identity=identity, wall=time.time(), lifetime=600.0, grant=grant)
+        return await enter(page, self.server, self.room, identity, token=token, **options)
+
+    @property
+    def only_tcp(self) -> list[str]:
+        """The rules of a network that lets out signalling and TCP to the relay, and nothing else: no UDP at all."""
+        return only_tcp_to(PORT, self.turn.port)
+
+    async def knows_relay(self, state: str) -> None:
+        """Wait until the server has found the relay, over TCP, in this state."""
+        name = f'auralink_turn_server_state{{server="{self.turn.url("tcp")}",state="{state}",transport="tcp"}}'
+
+        async def measured() -> bool:
+            return (await self.server.metrics()).get(name) == 1.0
+
+        await eventually(measured, 20.0, every=0.1)
+
+
+@asynccontextmanager
+async def lab(network: Network) -> AsyncIterator[Lab]:
+    """A lab whose relay works and is known to work."""
+    assert network.namespace, "this needs root, for `ip netns` and iptables"
+    async with (
+        TurnServer(network=network) as turn,
+        running_server(
+            network=network,
+            keys=f"a:{KEY}",
+            host="0.0.0.0",
+            port=PORT,
+            media_ip=network.address,
+            turn=f"{turn.url('udp')},{turn.url('tcp')}",
+            stun=turn.stun_url,
+            turn_secret=SECRET,
+            turn_probe_interval=1,
+            shutdown_grace=1,
+        ) as server,
+        AsyncExitStack() as stack,
+    ):
+        made = Lab(network, server, turn, stack)
+        await made.knows_relay("up")
+        yield made
+
+
+async def path_of(who: Person) -> list[str | None]:
+    """How this person's media leaves."""
+    return list(await who.page.evaluate(PATH))
+
+
+async def test_who_has_no_udp_talks_through_a_relay_over_tcp(network: Network) -> None:
+    async with lab(network) as here:
+        bob = await here.comes("bob")
+        began = time.monotonic()
+        ada = await here.comes("ada", *here.only_tcp)
+        await all_meet([ada, bob])
+        print(f"met {time.monotonic() - began:.1f} s after the browser was started")
+        assert await path_of(ada) == ["relay", here.turn.url("tcp")]
+
+
+async def test_two_people_behind_symmetric_nats_talk_without_any_relay(network: Network) -> None:
+    async with lab(network) as here:
+        await here.turn.kill()
+        await here.knows_relay("down")
+        ada, bob = await here.comes("ada"), await here.comes("bob")
+        await ada.hears("degraded", mode="stun-only")
+        await all_meet([ada, bob])
+        for who in (ada, bob):
+            kind, relay = await path_of(who)
+            assert kind in ("host", "srflx", "prflx")
+            assert not (relay or "").startswith("turn")
+
+
+async def test_who_needs_a_relay_is_told_that_there_is_none_and_recovers_when_it_returns(network: Network) -> None:
+    async with lab(network) as here:
+        bob = await here.comes("bob")
+        ada = await here.comes("ada", *here.only_tcp)
+        await all_meet([ada, bob])
+        late, other = await here.page(*here.only_tcp), await here.page(*here.only_tcp)
+        await here.turn.kill()
+        # In the call: told, and without media.
+        await ada.hears("degraded", within=15, mode="stun-only")
+        await ada.hears("media-state", within=30, state="disconnected")
+        # Not yet in it: who would take nothing but a relay is told at once, and who would try comes in, and waits.
+        with pytest.raises(Exception, match="no relay that works"):
+            await here.joins(late, "dan", rtcConfiguration={"iceTransportPolicy": "relay"})
+        eve = await here.joins(other, "eve")
+        await eve.hears("degraded", mode="stun-only")
+        for who in (ada, bob, eve):
+            await who.forgets()
+
+        await here.turn.start()
+        returned = time.monotonic()
+        for who in (ada, eve):
+            await who.hears("recovered", within=15)
+        await all_meet([ada, bob, eve], within=30)
+        print(f"everybody saw everybody {time.monotonic() - returned:.1f} s after the relay returned")
+        for who in (ada, eve):
+            assert await path_of(who) == ["relay", here.turn.url("tcp")]
+            assert not await who.told("connected", rejoined=True)
+        assert not await bob.told("participant-left")
