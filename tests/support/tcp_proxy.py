@@ -199,6 +199,8 @@ class _Connection:
                 self._proxy.resets += 1
                 self.reset()
                 return
+            if target.transport.is_closing():  # uvloop raises where asyncio would only warn
+                return
             target.write(chunk)
             await target.drain()
 
