@@ -192,14 +192,14 @@ class _Connection:
             if due > loop.time():
                 await asyncio.sleep(due - loop.time())
             await self._proxy.passable()
+            if target.transport.is_closing():  # cut meanwhile; uvloop raises where asyncio would only warn
+                return
             if not chunk:
                 target.write_eof()
                 return
             if doomed:
                 self._proxy.resets += 1
                 self.reset()
-                return
-            if target.transport.is_closing():  # uvloop raises where asyncio would only warn
                 return
             target.write(chunk)
             await target.drain()
