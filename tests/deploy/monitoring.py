@@ -26,6 +26,16 @@ SHARING = {
     "auralink_reconcile_conflicts_total",
     "auralink_replication_lag_seconds",
 }
+# Of the STUN and TURN servers: likewise.
+RELAYS = {
+    "auralink_turn_server_state",
+    "auralink_turn_server_offered",
+    "auralink_turn_round_trip_seconds",
+    "auralink_turn_probes_total",
+    "auralink_turn_probe_step_seconds",
+    "auralink_turn_probe_cut_off",
+    "auralink_ice_server_list_changes_total",
+}
 _NOT_NAMES = re.compile(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring)\s*\([^)]*\)|\"[^\"]*\"")
 _NAME = re.compile(r"(?<![\w.$])[a-z_][a-z0-9_]*(?!\w*\s*\()")
 _OPERATORS = {"or", "and", "unless", "bool"}

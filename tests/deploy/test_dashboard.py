@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .monitoring import GRAFANA, SHARING, dashboard, exists, names_in, panels, queries
+from .monitoring import GRAFANA, RELAYS, SHARING, dashboard, exists, names_in, panels, queries
 
 SHOWN = [pytest.param(panel, id=panel["title"]) for panel in panels()]
 WIDTH = 24  # columns of a dashboard
@@ -76,9 +76,9 @@ def test_a_query_reads_metrics_that_are_known(title: str, query: str) -> None:
     assert {name for name in names_in(query) if not exists(name)} == set()
 
 
-def test_everything_that_tells_of_sharing_is_shown() -> None:
+def test_everything_that_tells_of_sharing_and_of_relays_is_shown() -> None:
     shown = " ".join(query for _, query in queries())
-    assert {name for name in SHARING if name not in shown} == set()
+    assert {name for name in SHARING | RELAYS if name not in shown} == set()
 
 
 def test_every_query_is_valid(tmp_path: Path) -> None:

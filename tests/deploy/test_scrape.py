@@ -21,7 +21,7 @@ from tests.support.server import RunningServer, running_server
 from tests.support.turn_server import SECRET, TurnServer
 from tests.support.waiting import eventually
 
-from .monitoring import PROMETHEUS, SHARING, names_in, queries, rules
+from .monitoring import PROMETHEUS, RELAYS, SHARING, names_in, queries, rules
 
 KEYS = {"AURALINK_KEYS": "first:" + "0123456789abcdef" * 4}
 SCRAPED_WITHIN = 20.0  # seconds; Prometheus waits for five before it asks anybody
@@ -105,7 +105,7 @@ async def test_prometheus_reads_the_server_and_the_dashboard_has_its_numbers(tmp
             names = names_in(query)
             if not names & NOT_YET:
                 assert answer["result"], f"{title}: {query} gives nothing"
-        for name in SHARING | {name for rule in rules() for name in names_in(rule["expr"])}:
+        for name in SHARING | RELAYS | {name for rule in rules() for name in names_in(rule["expr"])}:
             found = await prometheus.query(f"{{__name__=~'{name}(_bucket)?'}}")
             assert found, f"{name} is not scraped"
         loaded = [rule for group in (await prometheus.ask("rules"))["groups"] for rule in group["rules"]]
