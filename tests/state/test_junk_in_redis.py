@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from state.model import NodeId
 from state.redis_store import RedisStore
 from state.slices import Version
-from tests.support.redis_server import RedisServer, redis_server
-from tests.support.stores import announce, fetch, post, redis_store, write
+from tests.support.redis_server import RedisServer
+from tests.support.stores import announce, fetch, post, write
 
 A = NodeId("a")
 NODES, INDEX, SLICE, INBOX = "auralink:nodes", "auralink:{room}:nodes", "auralink:{room}:node:a", "auralink:inbox:{a}"
 LONG = "9" * 5000  # digits
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """A server of this test alone."""
-    async with redis_server() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    """A store on that server."""
-    async with redis_store(server.url) as made:
-        yield made
 
 
 async def test_keys_of_another_kind_are_replaced(server: RedisServer, store: RedisStore) -> None:

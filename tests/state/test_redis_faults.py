@@ -14,7 +14,7 @@ from state.model import NodeId
 from state.redis_store import RedisStore
 from state.store import StoreError
 from tests.support.ports import free_port
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.redis_server import RedisServer
 from tests.support.stores import (
     announce,
     each_reason,
@@ -33,13 +33,6 @@ from tests.support.waiting import eventually
 A = NodeId("a")
 TIMEOUT, PROBER_TIMEOUT = 0.5, 0.3  # seconds
 LATE = 0.2  # seconds that a deadline may be missed by
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """A server of this test alone."""
-    async with redis_server() as running:
-        yield running
 
 
 @pytest_asyncio.fixture

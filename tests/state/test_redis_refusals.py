@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from state.model import NodeId
 from state.redis_store import RedisStore
@@ -27,20 +25,6 @@ from tests.support.stores import (
     works,
     write,
 )
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """A server of this test alone."""
-    async with redis_server() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    """A store on that server."""
-    async with redis_store(server.url) as made:
-        yield made
 
 
 async def test_a_server_that_is_full_refuses_every_write_whole(server: RedisServer, store: RedisStore) -> None:

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-import pytest_asyncio
 
 from state.model import NodeId
 from state.redis_store import RedisStore
 from state.store import StoreError
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.redis_server import RedisServer
 from tests.support.stores import announce, fetch, post, redis_store, write
 from tests.support.tcp_proxy import Faults, TcpProxy
 from tests.support.waiting import eventually
 
 A = NodeId("a")
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """A server of this test alone."""
-    async with redis_server() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    """A store on that server."""
-    async with redis_store(server.url) as made:
-        yield made
 
 
 async def inbox_length(server: RedisServer) -> int:

@@ -6,36 +6,20 @@ Nothing expires here: how time passes in either is tested elsewhere, and a repla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from state.redis_store import RedisStore
 from state.store import Announce, Request, WriteSlice, Written
 from tests.state.test_simulation import simulate
 from tests.state.test_stores_agree import apart_from_time
-from tests.support.redis_server import RedisServer, redis_server
-from tests.support.stores import InMemory, InRedis, redis_store
+from tests.support.redis_server import RedisServer
+from tests.support.stores import InMemory, InRedis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RUNS = 50
 LONG = 3600.0  # seconds
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[RedisServer]:
-    """One server for all runs."""
-    async with redis_server() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def redis(server: RedisServer) -> AsyncIterator[RedisStore]:
-    """One store for all runs."""
-    async with redis_store(server.url, timeout=10.0, prober_timeout=10.0, connect_timeout=5.0) as store:
-        yield store
 
 
 def long_lived(request: Request) -> Request:
@@ -49,16 +33,18 @@ def long_lived(request: Request) -> Request:
 
 
 @pytest.mark.timeout(180)
-async def test_redis_judges_what_simulated_instances_ask(server: RedisServer, redis: RedisStore) -> None:
+async def test_redis_judges_what_simulated_instances_ask(
+    lasting_server: RedisServer, lasting_store: RedisStore
+) -> None:
     statuses: Counter[str] = Counter()
     fenced = 0
     for seed in range(RUNS):
-        await server.flushall()
-        memory, scripts = InMemory(), InRedis(redis)
+        await lasting_server.flushall()
+        memory, scripts = InMemory(), InRedis(lasting_store)
         nodes = set()
         for number, asked in enumerate(simulate(seed, record=True).requests):
             if asked is None:
-                await server.flushall()
+                await lasting_server.flushall()
                 memory = InMemory()
                 continue
             request = long_lived(asked)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -15,8 +13,8 @@ from state.redis_store import RedisStore
 from state.slices import Version
 from state.store import Announce, Announced, FetchSlices, Post, Reply, Request, WriteSlice, Written
 from state.wire import NodeRecord
-from tests.support.redis_server import RedisServer, redis_server
-from tests.support.stores import LIFE, InMemory, InRedis, redis_store
+from tests.support.redis_server import RedisServer
+from tests.support.stores import LIFE, InMemory, InRedis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -53,20 +51,6 @@ requests = some.one_of(
 takes = nodes.map(str)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[RedisServer]:
-    """One server for all examples."""
-    async with redis_server() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def redis(server: RedisServer) -> AsyncIterator[RedisStore]:
-    """One store for all examples."""
-    async with redis_store(server.url, timeout=10.0, prober_timeout=10.0, connect_timeout=5.0) as store:
-        yield store
-
-
 def apart_from_time(reply: Reply) -> Any:
     """A reply without ages, and with no order where none is promised."""
     match reply:
@@ -80,10 +64,10 @@ def apart_from_time(reply: Reply) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(asked=some.lists(requests | takes, min_size=1, max_size=25))
 async def test_memory_and_redis_give_the_same_answers(
-    server: RedisServer, redis: RedisStore, asked: list[Request | str]
+    lasting_server: RedisServer, lasting_store: RedisStore, asked: list[Request | str]
 ) -> None:
-    await server.flushall()
-    one, other = InMemory(), InRedis(redis)
+    await lasting_server.flushall()
+    one, other = InMemory(), InRedis(lasting_store)
     for number, request in enumerate(asked):
         if isinstance(request, str):
             assert await other.take(request) == await one.take(request), number
