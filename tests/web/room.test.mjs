@@ -220,6 +220,23 @@ test('a room that comes together takes us along, also by a detour, and bob is he
   room.leave();
 });
 
+test('who publishes after the servers compared a room, while we move there, is heard and seen when we arrive', async () => {
+  const { wire } = await enter();
+  plans['ws://two/ws'] = (there) => {
+    welcome('ws://two/ws', { ...AT_TWO, degraded: [REDIS] })(there);
+    const silent = { ...AT_TWO.room, participants: [{ ...ME, id: 'q1' }, { ...BOB_HERE, tracks: [] }] };
+    there.hears({ type: 'room', reason: 'reconciled', room: { ...silent, locked: true } });
+    there.hears({ type: 'recovered', dependency: 'redis', message: '' });
+    there.hears({ type: 'track_published', participant: 'p9', track: camera('t9') });
+  };
+  wire.hears({ type: 'migrate', url: 'ws://two/ws', reason: 'room_moved' });
+  await pass(1);
+  assert.deepEqual(told, ['presence-changed bob here', 'degraded', 'room-updated', 'room-replaced', 'recovered', 'migrated']);
+  assert.deepEqual([...room.participants[0].tracks.keys()], ['t9']);
+  assert.deepEqual([room.locked, room.degraded], [true, []]);
+  room.leave();
+});
+
 test('a move that leads back to where we are is over without harm', async () => {
   const { wire } = await enter();
   plans['ws://two/ws'] = sendsTo('ws://one/ws');

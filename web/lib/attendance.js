@@ -219,12 +219,14 @@ export class Attendance {
     this.reception.play();
   }
 
-  /** After an interruption between servers: only what differs is told. */
-  #replaced({ room, reason }) {
+  /** After an interruption between servers: only what differs is told. `isOld`: of people we have heard more since. */
+  #replaced({ room, reason }, isOld = false) {
     this.#room.update(room);
-    this.roster.replace(room, this.roster.local?.id);
-    this.reception.play();
-    this.#repeatChoice();
+    if (!isOld) {
+      this.roster.replace(room, this.roster.local?.id);
+      this.reception.play();
+      this.#repeatChoice();
+    }
     this.#tell('room-replaced', { reason });
   }
 
@@ -262,7 +264,7 @@ export class Attendance {
     this.reception.takeOver(move, () => this.roster.become(move.roster));
     this.publishing.reconcile();
     this.degradations.settle(move.welcome.degraded);
-    for (const message of move.later) this.#received(message);
+    for (const message of move.later) message.type === 'room' ? this.#replaced(message, true) : this.#received(message);
     this.#room.state = 'connected';
     if (this.#interrupted) this.#tell('resumed', {});
     this.#interrupted = false;

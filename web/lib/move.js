@@ -137,7 +137,8 @@ export class Move {
         break;
       case 'room':
         this.roster.replace(message.room, this.welcome.participant);
-        this.later.push(message);
+        this.#choose();
+        this.#keep(message);
         break;
       case 'track_published':
         this.roster.published(message.participant, message.track);
@@ -159,8 +160,12 @@ export class Move {
         this.media.observeServer('failed');
         break;
       default:
-        if (this.later.length < MOST_LATER) this.later.push(message);
+        this.#keep(message);
     }
+  }
+
+  #keep(message) {
+    if (this.later.length < MOST_LATER) this.later.push(message);
   }
 
   /** Choose there what was chosen here. Saying it twice does no harm. */
