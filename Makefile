@@ -21,15 +21,14 @@ help: ## show the targets
 run: $(RUNTIME) ## start the server and print its address
 	@exec $(BIN)/auralink serve $(ARGS)
 
-# What starts browsers or measures time has the machine to itself; the rest runs on two cores. Machines are shared, and
-# stand still at times: what fails is tried once more, and the summary tells of it (R).
+# What measures media or time has the machine to itself; of the rest, which mostly waits, three tests run at a time.
+# Machines are shared, and stand still at times: what fails is tried once more, and the summary tells of it (R).
 AGAIN := --reruns 1 -raR
-ALONE := tests/behaviour tests/integration tests/deploy tests/turn_probe/test_monitor.py
 
 test: $(DEV) test-packages ## every promise, with shortened timers
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -m "not long" $(AGAIN) -n 2 --dist loadfile $(ALONE:%=--ignore=%)
-	$(BIN)/python -m pytest -m "not long" $(AGAIN) $(ALONE)
+	$(BIN)/python -m pytest -m "not long and not alone" $(AGAIN) -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m "not long and alone" $(AGAIN)
 else
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
 endif

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 from .test_lip_sync import PROMISE, offset
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 StartServer = Callable[..., Awaitable[RunningServer]]
 

@@ -11,7 +11,7 @@ from tests.support.instances import instances
 from tests.support.network import Network
 from tests.support.redis_server import redis_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 MOST = 1.0  # seconds without a new picture
 

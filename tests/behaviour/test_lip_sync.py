@@ -11,7 +11,7 @@ from tests.support.chromium import Chromium
 from tests.support.server import RunningServer
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 PROMISE = 0.100  # seconds; people begin to notice above this
 

@@ -13,7 +13,7 @@ from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import Chromium
 from tests.support.server import RunningServer, running_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 SECRET = "a secret that both instances share"
 MOST = 1.0  # seconds without a new picture

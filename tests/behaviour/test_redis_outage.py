@@ -18,7 +18,7 @@ from tests.support.chromium import Chromium
 from tests.support.instances import SMALL, Instance, instances, token_for
 from tests.support.redis_server import redis_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 OUTAGE = 8.0  # seconds
 BRIEFLY, LONG = 2, 3  # rounds

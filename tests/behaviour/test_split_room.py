@@ -11,7 +11,7 @@ from tests.support.chromium import Chromium
 from tests.support.instances import TINY, instances
 from tests.support.redis_server import redis_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 TOGETHER_WITHIN = 20.0  # seconds
 MOST = 1.0  # seconds without a new picture of those whom one watched before

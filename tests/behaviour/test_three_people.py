@@ -12,7 +12,7 @@ from tests.support.chromium import Chromium
 from tests.support.ramp import Sample, level, reaches, watch
 from tests.support.server import RunningServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.alone, pytest.mark.asyncio(loop_scope="session")]
 
 DRAWN = {**CAMERA, "drawn": True}
 MAX_BITRATE = 800_000  # bits per second; in both calls

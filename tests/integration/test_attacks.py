@@ -25,6 +25,8 @@ from loadtest.tags import read_tag
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 KEYS = "attacked:a-secret-of-at-least-thirty-two-bytes"
 RATES = Rates(video_bitrate=300_000, frame_rate=30)
 FREEZE = 1.0  # seconds that nobody may be without packets of somebody

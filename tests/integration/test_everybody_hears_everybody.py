@@ -17,6 +17,8 @@ from loadtest.load import Load, Outcome
 from loadtest.publication import Rates
 from tests.support.server import running_server
 
+pytestmark = pytest.mark.alone
+
 # 20 x 19 x (50 + 30) = 30,000 deliveries per second: about half of what two busy cores carry.
 RATES = Rates(video_bitrate=150_000, frame_rate=15, audio_bitrate=24_000)
 
@@ -41,6 +43,7 @@ async def outcome_of(rooms: int, participants: int, duration: float) -> Outcome:
 @pytest.mark.parametrize(
     "duration", [pytest.param(BRIEFLY, id="briefly"), pytest.param(LONG, id="long", marks=pytest.mark.long)]
 )
+
 @pytest.mark.parametrize(("rooms", "participants"), [(1, 20), (20, 2)], ids=["20 in one room", "20 rooms of 2"])
 def test_every_packet_reaches_every_other_participant_exactly_once(
     rooms: int, participants: int, duration: float

@@ -17,6 +17,8 @@ from tests.support.server import RunningServer, running_server
 from tests.support.turn_server import SECRET, TurnServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 HOSTS = [f"127.0.0.{number}" for number in range(1, 26)]
 INTERVAL = 5.0  # seconds between probes of each server
 ROUNDS = 2  # of probing that are watched, and jittered by a fifth

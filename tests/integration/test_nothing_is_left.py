@@ -26,6 +26,8 @@ GAUGES = (
     *("media_handshakes_running", "media_own_queues"),
 )
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass(frozen=True)
 class Left:

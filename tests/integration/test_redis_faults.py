@@ -22,6 +22,8 @@ from tests.support.people import People, Person, people
 from tests.support.redis_faults import ABSENT, FAULTS, FailingRedis, Fault, failing_redis
 from tests.support.server import RunningServer
 
+pytestmark = pytest.mark.alone
+
 PINGS_EVERY = 0.04  # seconds
 JOINS_EVERY = 0.3
 CONTROL = 3.0  # seconds in which all is well, before and after

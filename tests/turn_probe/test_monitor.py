@@ -49,6 +49,7 @@ async def lags(seconds: float) -> list[float]:
     return found
 
 
+@pytest.mark.alone
 async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_slowing_the_loop() -> None:
     """One coturn at 25 addresses over two transports; the lag beside that of the same loop at rest."""
     hosts = [f"127.0.0.{number}" for number in range(1, 26)]
