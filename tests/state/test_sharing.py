@@ -8,9 +8,11 @@ from state import wire
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
 from state.news import RoomChanged
+from state.reconciliation import Reconciliation
 from state.sharing import Call
 from state.slices import NO_SETTINGS, to_fields
 from state.store import Announce, Request, StoreError, WriteSlice
+from state.timing import Timing
 from state.wire import Changed
 from tests.state.world import Instance, World, locked
 
@@ -161,6 +163,23 @@ def test_while_an_instance_waits_until_it_may_share_again_its_people_are_kept_as
     assert b.sharing.modes.mode is Mode.STANDALONE
     (known,) = a.sharing.view.elsewhere(ROOM)
     assert (known.participant.id, known.unknown) == (bob.id, True)
+
+
+def test_an_instance_says_that_it_is_clustered_only_when_its_people_are_told_so() -> None:
+    world = clustered(10)
+    a, b, _ = world.instances.values()
+    known = a.sharing.members.nodes
+    assert known[b.node].clustered
+    b.sharing.reconciliation = Reconciliation(Timing(settle=6.0), world.now)
+    b.link.up = False
+    world.run(10)
+    b.link.up = True
+    world.run(5)
+    assert b.sharing.modes.mode is Mode.RECONCILING
+    assert (known[b.node].shares, known[b.node].clustered) == (True, False)
+    world.run(4)
+    assert b.sharing.modes.mode is Mode.CLUSTERED
+    assert known[b.node].clustered
 
 
 def test_settings_of_a_room_are_heard_by_an_instance_when_somebody_comes_there() -> None:
