@@ -85,7 +85,8 @@ class Sharing:
         own.change(members, now)
         self.ours.schedule(own, now)
         if was_empty and own.members:  # what holds for those in a room was none of our business until now
-            self._events.extend(SettingsHeard(room, settings) for settings in self.view.settings(room))
+            self.view.came(room)
+            self._events.extend(SettingsHeard(room, settings, late=True) for settings in self.view.settings(room))
 
     def set_settings(self, room: RoomName, settings: RoomSettings, now: float) -> None:
         """What we know to hold in a room."""
@@ -280,7 +281,8 @@ class Sharing:
         if reply.status != "applied":
             self.counts["stale_writes" if reply.status == "stale" else "behind_writes"] += 1
         note = own.answered(reply, now)
-        self.view.listed(write.room, reply.listed, now)
+        self.view.listed(write.room, reply.listed, now, since=own.is_stored)
+        self.view.handed_on(write.room)
         if note is not None:
             self.notes.put(self.view.interested(write.room), note)
         if self.ours.settled(own, now):
@@ -292,6 +294,7 @@ class Sharing:
         self.counts["unreadable"] += unreadable
         for node in fresh:
             self._news(fetch.room, node, now)
+        self.view.handed_on(fetch.room)
 
     def _hear(self, note: Note, now: float) -> None:
         if note.node == self.record.node:
@@ -318,7 +321,7 @@ class Sharing:
         if not self.view.own_members.get(room):
             settings = settings.lasting_only()
         if settings != NO_SETTINGS:  # that something was taken away is news, too
-            self._events.append(SettingsHeard(room, settings))
+            self._events.append(SettingsHeard(room, settings, late=self.view.is_unheard(room)))
         self._room_changed(room)
 
     def _room_changed(self, room: RoomName) -> None:
