@@ -301,9 +301,9 @@ class Engine:
 
     async def _disconnect(self, member: Member) -> None:
         """End the member's connection: its tracks leave every slot, its addresses and names are forgotten."""
-        peer = member.peer
-        if peer is None:
+        if (peer := member.peer) is None:
             return
+        self._events.forget_states(member.id)  # a word about this connection must not end the next one
         self._board.disconnected(member)
         self._demux.forget(peer)
         await peer.transport.close()

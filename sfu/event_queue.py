@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .media_plane import MediaEvent, PeerStateChanged, SpeakersChanged, TrackUnreceivable
+from .media_plane import MediaEvent, PeerId, PeerStateChanged, SpeakersChanged, TrackUnreceivable
 
 _Key = tuple[type[MediaEvent], str, str]
 
@@ -25,6 +25,14 @@ class EventQueue:
         key = _key(event)
         self._waiting.pop(key, None)
         self._waiting[key] = event
+
+    def forget_states(self, peer: PeerId) -> None:
+        """What was said of a peer's connection does not matter any more: it is to have another one."""
+        about = [
+            key for key, event in self._waiting.items() if isinstance(event, PeerStateChanged) and event.peer == peer
+        ]
+        for key in about:
+            del self._waiting[key]
 
     def take(self) -> MediaEvent | None:
         """The oldest event, None if there is none."""

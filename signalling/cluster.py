@@ -16,6 +16,7 @@ from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.settings import RoomSettings
 from state.sharing import Sharing
 from state.view import Remote
+from state.wire import NodeRecord
 
 from .origins import page_origin
 
@@ -78,10 +79,17 @@ class Cluster:
 
     def home(self, room: RoomName) -> str | None:
         """The URL of the instance at which a room is at home; None if that is this one."""
-        if self.sharing is None:
-            return None
-        home = self.sharing.view.home(room, self.sharing.record)
-        return None if home.node == self.sharing.record.node else home.url or None
+        home = self._home(room)
+        return None if home is None else home.url or None
+
+    def meeting_place(self, room: RoomName) -> str | None:
+        """Likewise, if those who are here may be asked to go there now.
+
+        Only if either instance hears the others again: at one that has yet to recover, people who were told that all
+        is well again here would hear that anew.
+        """
+        home = self._home(room) if self.is_connected() else None
+        return None if home is None or not home.clustered else home.url or None
 
     def is_connected(self) -> bool:
         """Whether what the others say arrives just now."""
@@ -91,6 +99,13 @@ class Cluster:
         """The origins of pages that other instances serve."""
         records = () if self.sharing is None else self.sharing.members.nodes.values()
         return (origin for record in records if (origin := page_origin(record.url)))
+
+    def _home(self, room: RoomName) -> NodeRecord | None:
+        """Another instance at which a room is at home."""
+        if self.sharing is None:
+            return None
+        home = self.sharing.view.home(room, self.sharing.record)
+        return None if home.node == self.sharing.record.node else home
 
     # ------------------------------------------------------------------------------------------------- what is told
 

@@ -94,8 +94,8 @@ def take(conference: Conference, news: News) -> None:
             refresh(conference, room)
             _end_older_sessions(conference, room)
             gathering.look(conference, room)
-        case SettingsHeard(room, settings):
-            settings_heard(conference, room, settings)
+        case SettingsHeard(room, settings, late):
+            settings_heard(conference, room, settings, late=late)
         case Heard(room, payload):
             _heard(conference, room, payload)
         case ModeMoved():
@@ -154,8 +154,11 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
             departure.replaced(conference, session)
 
 
-def settings_heard(conference: Conference, room: RoomName, settings: RoomSettings) -> None:
-    """Another instance says what holds in a room: merge it, and see to it that it does hold here."""
+def settings_heard(conference: Conference, room: RoomName, settings: RoomSettings, *, late: bool) -> None:
+    """Another instance says what holds in a room: merge it, and see to it that it does hold here.
+
+    `late`: perhaps it held already before the first one came in here.
+    """
     doors = conference.doors
     if room not in conference.rooms and not doors.of(room) and not settings.lasting:
         return
@@ -173,7 +176,7 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return
-    shut = _shut_too_late(conference, room, doors.rules(room).flags - before.flags)
+    shut = doors.rules(room).flags - before.flags if late and _has_just_opened(conference, room) else frozenset()
     for session in list(conference.members(room)):
         member = conference.rooms.participant(session.id)
         claims = Claims(room, member.identity, member.name, session.claimed, session.token_expires, session.issued)
@@ -193,12 +196,12 @@ def settings_heard(conference: Conference, room: RoomName, settings: RoomSetting
         conference.tell_room(room, roster.room_updated(doors.rules(room)))
 
 
-def _shut_too_late(conference: Conference, room: RoomName, flags: frozenset[str]) -> frozenset[str]:
-    """Those of the flags just heard of that would have kept people out who came before we could know: all of them, if
-    nobody has been in the room here for longer than it takes to hear of it."""
+def _has_just_opened(conference: Conference, room: RoomName) -> bool:
+    """Whether nobody has been in a room here for longer than it takes to hear what holds there. Who came while that
+    could not be heard is in: no call ends because of the store."""
     now = conference.at.now
     fresh = all(now - session.entered_at < HEARD_WITHIN for session in conference.members(room))
-    return flags if room in conference.rooms and fresh else frozenset()
+    return room in conference.rooms and fresh
 
 
 # ------------------------------------------------------------------------------------------------------------- talk

@@ -2,7 +2,8 @@
 
 Media meets at one instance, so people of one room who came to different ones, because these did not know of each
 other or could not be reached, neither see nor hear each other until they meet. Those at the smaller side are asked to
-go on at the home, each at a random moment of a short time, and connect there before they leave here.
+go on at the home, each at a random moment of a short time, and connect there before they leave here. After an outage
+they are asked when both instances hear the others again, so that everybody is told once that it is over.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def begin_anew(conference: Conference) -> None:
 
 def look(conference: Conference, room: RoomName) -> None:
     """See whether a room is at home elsewhere, and ask those who have not been asked for a while."""
-    url = conference.cluster.home(room) if conference.cluster.is_connected() else None
+    url = conference.cluster.meeting_place(room)
     if url is None or conference.migration is not None:
         return
     for session in list(conference.members(room)):

@@ -82,8 +82,8 @@ class SharedMetrics:
                 self._transitions.labels(self._sharing.guard.dependency, moved.after.value).inc()
             case ModeMoved(change) if change.mode is not change.before:
                 self._modes.labels(change.mode.value).inc()
-                while self._sharing.reconcile_seconds:
-                    self._reconciling.observe(self._sharing.reconcile_seconds.popleft())
+                while self._sharing.reconciliation.seconds:
+                    self._reconciling.observe(self._sharing.reconciliation.seconds.popleft())
 
     def conflicted(self, kind: str, count: int) -> None:
         """Count values, or sessions of one identity, that came to be apart from each other and met."""

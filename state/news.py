@@ -19,10 +19,14 @@ class RoomChanged:
 
 @dataclass(frozen=True, slots=True)
 class SettingsHeard:
-    """Another instance says what holds in a room; merge it."""
+    """Another instance says what holds in a room; merge it.
+
+    `late`: it may have held before the first of ours came in. Else all that did is heard, and this is newer.
+    """
 
     room: RoomName
     settings: RoomSettings
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ written anew under a new epoch, spread over a moment, what others said is listed
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 
 from . import wire
@@ -26,6 +25,7 @@ from .news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, R
 from .notes import Notes
 from .ours import Ours
 from .own import OwnSlice
+from .reconciliation import Reconciliation
 from .settings import RoomSettings
 from .slices import NO_SETTINGS
 from .store import Announce, Announced, Fetched, FetchSlices, Post, Reply, StoreError, WriteSlice, Written
@@ -65,7 +65,7 @@ class Sharing:
         self.counts = dict.fromkeys(
             ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed", "denials"), 0
         )
-        self.reconcile_seconds: deque[float] = deque(maxlen=1000)  # of each time; whoever reads them takes them out
+        self.reconciliation = Reconciliation(timing, now)
         self._calls = Calls(self.guard)
         self._events: list[News] = []
         self._writes = 0
@@ -74,10 +74,7 @@ class Sharing:
         self._lease = Lease(timing, now)
         self._holds_lease = False
         self._next_fetch = now
-        self._reconciling_since = now
         self._told = False  # whether the mode was one that people hear of, at the last tick
-        self._news_at = now
-        self._changed: set[RoomName] = set()  # what nobody was told of yet, because we are not clustered
 
     # ------------------------------------------------------------------------------------------------ what we own
 
@@ -88,7 +85,8 @@ class Sharing:
         own.change(members, now)
         self.ours.schedule(own, now)
         if was_empty and own.members:  # what holds for those in a room was none of our business until now
-            self._events.extend(SettingsHeard(room, settings) for settings in self.view.settings(room))
+            self.view.came(room)
+            self._events.extend(SettingsHeard(room, settings, late=True) for settings in self.view.settings(room))
 
     def set_settings(self, room: RoomName, settings: RoomSettings, now: float) -> None:
         """What we know to hold in a room."""
@@ -227,7 +225,8 @@ class Sharing:
     def _announce(self, now: float) -> None:
         if not self._lease.is_due(now):
             return
-        self.record = wire.change_record(self.record, shares=self.modes.mode in SHARING)
+        mode = self.modes.mode
+        self.record = wire.change_record(self.record, shares=mode in SHARING, clustered=mode is Mode.CLUSTERED)
         sent = self._calls.ask(Announce(self.record, self.timing.lease), now, early=True)
         self._lease.asked(sent, self.guard.state is CircuitState.CLOSED, now)
 
@@ -282,18 +281,20 @@ class Sharing:
         if reply.status != "applied":
             self.counts["stale_writes" if reply.status == "stale" else "behind_writes"] += 1
         note = own.answered(reply, now)
-        self.view.listed(write.room, reply.listed, now)
+        self.view.listed(write.room, reply.listed, now, since=own.is_stored)
+        self.view.handed_on(write.room)
         if note is not None:
             self.notes.put(self.view.interested(write.room), note)
         if self.ours.settled(own, now):
             self.view.forget(write.room)
-            self._changed.discard(write.room)
+            self.reconciliation.changed.discard(write.room)
 
     def _fetched(self, fetch: FetchSlices, reply: Fetched, now: float) -> None:
         fresh, unreadable = self.view.fetched(fetch.room, reply.slices, fetch.nodes)
         self.counts["unreadable"] += unreadable
         for node in fresh:
             self._news(fetch.room, node, now)
+        self.view.handed_on(fetch.room)
 
     def _hear(self, note: Note, now: float) -> None:
         if note.node == self.record.node:
@@ -314,13 +315,13 @@ class Sharing:
                     self._events.append(Heard(note.room, note.payload))
 
     def _news(self, room: RoomName, node: NodeId, now: float) -> None:
-        self._news_at = now
+        self.reconciliation.heard(now)
         self.members.heard_of(node, now)
         settings = self.view.room(room).slices[node].settings
         if not self.view.own_members.get(room):
             settings = settings.lasting_only()
         if settings != NO_SETTINGS:  # that something was taken away is news, too
-            self._events.append(SettingsHeard(room, settings))
+            self._events.append(SettingsHeard(room, settings, late=self.view.is_unheard(room)))
         self._room_changed(room)
 
     def _room_changed(self, room: RoomName) -> None:
@@ -328,7 +329,7 @@ class Sharing:
             if RoomChanged(room) not in self._events[-2:]:  # whoever hears it looks at all that is known
                 self._events.append(RoomChanged(room))
         else:
-            self._changed.add(room)
+            self.reconciliation.changed.add(room)
 
     # ------------------------------------------------------------------------------------------------ modes, epochs
 
@@ -338,22 +339,17 @@ class Sharing:
         self._events.append(CircuitMoved(transition))
 
     def _moved(self, change: ModeChange, now: float) -> None:
+        if change.mode in SHARING:
+            self._lease.next = now  # others may expect us to keep up again, or send people here
         if change.mode is Mode.RECONCILING:
-            self._reconciling_since = self._news_at = now
-            self._lease.next = now  # others may expect us to keep up again
+            self.reconciliation.begin(now)
             self._begin_anew(now)
-        rooms: tuple[RoomName, ...] = ()
-        if change.mode is Mode.CLUSTERED:
-            self.reconcile_seconds.append(now - self._reconciling_since)
-            rooms, self._changed = tuple(self._changed), set()
+        rooms = self.reconciliation.end(now) if change.mode is Mode.CLUSTERED else ()
         self._events.append(ModeMoved(change, rooms))
 
     def _has_reconciled(self, now: float) -> bool:
-        began, timing = self._reconciling_since, self.timing
-        if not self.ours.are_stored or self.view.is_behind:
-            return now - began >= timing.settle_most
-        settled = now >= max(began + timing.settle, self._news_at + timing.settle / 2)
-        return settled or not self.members.nodes or now - began >= timing.settle_most
+        exchanged = self.ours.are_stored and not self.view.is_behind
+        return self.reconciliation.is_over(now, exchanged=exchanged, alone=not self.members.nodes)
 
     def _begin_anew(self, now: float) -> None:
         """Write all of ours again, spread over a moment: the store may have lost it, or have an older state."""

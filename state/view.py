@@ -40,6 +40,7 @@ class View:
     _behind: dict[RoomName, None] = field(default_factory=dict)  # to be fetched, those first that wait longest
     _fetching: set[RoomName] = field(default_factory=set)
     _doubtful: set[RoomName] = field(default_factory=set)
+    _unheard: dict[RoomName, bool] = field(default_factory=dict)  # ours have just come in; whether all is listed since
 
     def room(self, room: RoomName) -> RemoteRoom:
         """What others say about a room of ours."""
@@ -55,6 +56,20 @@ class View:
         self._behind.pop(room, None)
         self._fetching.discard(room)
         self._doubtful.discard(room)
+        self._unheard.pop(room, None)
+
+    def came(self, room: RoomName) -> None:
+        """The first of ours came into this room: until all is read that the others had said, we know nothing of it."""
+        self._unheard[room] = False
+
+    def handed_on(self, room: RoomName) -> None:
+        """What was read of this room so far is told."""
+        if self._unheard.get(room) and room not in self._behind and room not in self._fetching:
+            del self._unheard[room]
+
+    def is_unheard(self, room: RoomName) -> bool:
+        """Whether the others may have said something before the first of ours came in that nobody here knows."""
+        return room in self._unheard
 
     # --------------------------------------------------------------------------------------------- what others say
 
@@ -65,8 +80,10 @@ class View:
         self._sort(remote)
         return outcome
 
-    def listed(self, room: RoomName, listing: Mapping[NodeId, Listed], now: float) -> None:
-        """The store listed what slices of a room there are."""
+    def listed(self, room: RoomName, listing: Mapping[NodeId, Listed], now: float, *, since: bool) -> None:
+        """The store listed what slices of a room there are; `since` it had all that there is to say of ours."""
+        if since and room in self._unheard:
+            self._unheard[room] = True
         remote = self.room(room)
         remote.listed(listing, self.members.me, now, self.timing.outdated, self.members.keeps_up)
         self._sort(remote)

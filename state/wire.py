@@ -118,6 +118,7 @@ class NodeRecord(Struct, frozen=True):
     rooms: int = 0
     participants: int = 0
     shares: bool = True  # it writes what happens there; not while it waits until the store can be relied on
+    clustered: bool = True  # its people were told, if need be, that it hears the others again
 
 
 def change_record(record: NodeRecord, **changes: object) -> NodeRecord:

@@ -137,6 +137,19 @@ async def test_another_certificate_replaces_the_connection_and_ends_its_tracks(m
         await client.transport.close()
 
 
+async def test_a_connection_that_the_client_closed_and_replaced_is_not_told_to_be_closed(media: Engine) -> None:
+    ann = await client_of(media, ANN, publish="a")
+    told(media, PeerStateChanged)
+    await ann.transport.close()
+    await eventually(lambda: state_of(media, ANN) == "closed", every=0.005)
+    again = Client(media, ANN)
+    again.receive(1, 0)
+    await again.connect()  # its offer is answered before anybody has read that the one before is closed
+    await eventually(lambda: state_of(media, ANN) == "connected", every=0.005)
+    assert [event.state for event in told(media, PeerStateChanged)] == ["connecting", "connected"]
+    await again.transport.close()
+
+
 async def test_a_track_that_goes_on_over_another_connection_is_still_wanted(media: Engine) -> None:
     ann = await client_of(media, ANN, publish="v", video=1)
     bob = await client_of(media, BOB, video=1)

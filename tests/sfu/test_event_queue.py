@@ -24,6 +24,15 @@ def read(queue: EventQueue) -> list[MediaEvent]:
     return found
 
 
+def test_what_was_said_of_a_connection_that_is_replaced_is_told_no_more() -> None:
+    queue = EventQueue()
+    kept: list[MediaEvent] = [PeerStateChanged(BOB, "closed", ""), SlotsChanged(ANN, {})]
+    for event in (PeerStateChanged(ANN, "connected", ""), *kept, PeerStateChanged(ANN, "closed", "")):
+        queue.put(event)
+    queue.forget_states(ANN)
+    assert read(queue) == kept
+
+
 def test_events_come_in_the_order_they_happened() -> None:
     queue = EventQueue()
     events: list[MediaEvent] = [

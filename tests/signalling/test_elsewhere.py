@@ -8,6 +8,7 @@ import pytest
 
 from signalling import messages as m
 from signalling import moderation
+from signalling.commands import CloseCode
 from signalling.tokens import Grant
 from state.model import Identity, RoomName
 from tests.support.neighbours import Instance, Neighbours
@@ -259,6 +260,34 @@ def test_nobody_gets_past_a_door_by_way_of_an_instance_that_did_not_know_of_it(s
     ada_again = stays(b, "ada")
     neighbours.passes(0.3)
     assert (eva.closed, ada_again.closed) == (None, None)
+
+
+def test_a_door_that_is_shut_after_people_came_sends_none_of_them_out_however_new_they_are() -> None:
+    neighbours = Neighbours("a", "b")
+    ada = stays(neighbours["a"], "ada", MODERATOR)
+    neighbours.passes(3.0)
+    bob = stays(neighbours["b"], "bob")  # the first one there
+    neighbours.passes(0.2)
+    eve = stays(neighbours["b"], "eve")
+    ada.says(m.Lock())
+    neighbours.passes(0.3)
+    assert [told(one, m.RoomUpdated)[-1].locked for one in (bob, eve)] == [True, True]
+    assert [one.closed for one in (bob, eve)] == [None, None]
+
+
+def test_whoever_comes_before_the_first_one_could_know_of_a_lock_is_sent_out_as_well() -> None:
+    neighbours = Neighbours("a", "b")
+    ada = stays(neighbours["a"], "ada", MODERATOR)
+    neighbours.passes(3.0)
+    ada.says(m.Lock())
+    neighbours.passes(0.3)
+    first, second = (stays(neighbours["b"], name) for name in ("eve", "ewa"))
+    neighbours.passes(0.3)
+    assert [one.closed for one in (first, second)] == [CloseCode.TRY_LATER, CloseCode.TRY_LATER]
+    # And again: that they were there once does not count as having heard what holds.
+    third = stays(neighbours["b"], "eva")
+    neighbours.passes(0.3)
+    assert third.closed == CloseCode.TRY_LATER
 
 
 def test_a_door_that_is_shut_elsewhere_sends_nobody_out_who_is_in() -> None:

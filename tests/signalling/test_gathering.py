@@ -5,6 +5,9 @@ from __future__ import annotations
 from signalling import messages as m
 from signalling import migration, moderation
 from signalling.commands import CloseCode
+from state.modes import Mode
+from state.reconciliation import Reconciliation
+from state.timing import Timing
 from tests.signalling.test_elsewhere import ROOM, stays, told
 from tests.support.neighbours import Neighbours
 
@@ -34,6 +37,29 @@ def test_the_smaller_side_is_asked_to_go_to_the_larger_one_within_moments() -> N
     neighbours.passes(0.3)
     assert at_b[0].closed == CloseCode.NORMAL
     assert neighbours["a"].conference.rooms.size(ROOM) == 4
+
+
+def test_nobody_is_asked_to_go_to_an_instance_that_has_yet_to_recover_so_that_all_hear_of_it_once() -> None:
+    neighbours = Neighbours("a", "b")
+    a, b = neighbours["a"], neighbours["b"]
+    at_a = [stays(a, name) for name in ("ada", "amy", "abe")]
+    at_b = [stays(b, name) for name in ("bob", "bea")]
+    neighbours.away = True
+    neighbours.passes(10.0)
+    slow = Timing(settle=10.0, settle_most=10.0)
+    a.sharing.reconciliation = Reconciliation(slow, a.now)
+    neighbours.away = False
+    neighbours.passes(9.0)
+    assert [one.sharing.modes.mode for one in (a, b)] == [Mode.RECONCILING, Mode.CLUSTERED]
+    assert b.conference.cluster.home(ROOM) == a.url  # where one who comes now is sent, and told of it in the welcome
+    for client in at_b:
+        assert told(client, m.Migrate) == []
+    neighbours.passes(6.0)
+    assert a.sharing.modes.mode is Mode.CLUSTERED
+    for client in at_b:
+        (asked,) = told(client, m.Migrate)
+        assert asked.url == a.url
+    assert [len(told(client, m.Recovered)) for client in at_a] == [1, 1, 1]
 
 
 def test_who_does_not_go_is_asked_again_later_and_not_sent_away() -> None:

@@ -7,10 +7,12 @@ import copy
 from state import wire
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
-from state.news import RoomChanged
+from state.news import News, RoomChanged, SettingsHeard
+from state.reconciliation import Reconciliation
 from state.sharing import Call
 from state.slices import NO_SETTINGS, to_fields
 from state.store import Announce, Request, StoreError, WriteSlice
+from state.timing import Timing
 from state.wire import Changed
 from tests.state.world import Instance, World, locked
 
@@ -163,6 +165,23 @@ def test_while_an_instance_waits_until_it_may_share_again_its_people_are_kept_as
     assert (known.participant.id, known.unknown) == (bob.id, True)
 
 
+def test_an_instance_says_that_it_is_clustered_only_when_its_people_are_told_so() -> None:
+    world = clustered(10)
+    a, b, _ = world.instances.values()
+    known = a.sharing.members.nodes
+    assert known[b.node].clustered
+    b.sharing.reconciliation = Reconciliation(Timing(settle=6.0), world.now)
+    b.link.up = False
+    world.run(10)
+    b.link.up = True
+    world.run(5)
+    assert b.sharing.modes.mode is Mode.RECONCILING
+    assert (known[b.node].shares, known[b.node].clustered) == (True, False)
+    world.run(4)
+    assert b.sharing.modes.mode is Mode.CLUSTERED
+    assert known[b.node].clustered
+
+
 def test_settings_of_a_room_are_heard_by_an_instance_when_somebody_comes_there() -> None:
     world = clustered(8)
     a, b, _ = world.instances.values()
@@ -177,6 +196,49 @@ def test_settings_of_a_room_are_heard_by_an_instance_when_somebody_comes_there()
     b.join(ROOM, "cleo")
     world.run(1)
     assert b.settings[ROOM].flag("locked")
+
+
+def test_what_held_before_the_first_one_came_is_told_apart_from_what_was_decided_since() -> None:
+    world = clustered(11)
+    a, b, _ = world.instances.values()
+    told: list[SettingsHeard] = []
+    take = b.sharing.take_events
+
+    def listen() -> list[News]:
+        events = take()
+        told.extend(event for event in events if isinstance(event, SettingsHeard))
+        return events
+
+    b.sharing.take_events = listen  # type: ignore[method-assign]
+    a.join(ROOM, "ada")
+    a.write(ROOM, locked)
+    world.run(1)
+    for _ in range(2):  # the second time, too, though something of the room is known there for a while
+        told.clear()
+        bob = b.join(ROOM, "bob")
+        world.run(0.3)
+        assert told
+        assert all(one.late for one in told)
+        told.clear()
+        a.write(ROOM, lambda old, writer, floor: old.put_open("metadata", "title", '"Tea"', writer, floor))
+        world.run(0.3)
+        assert [one.late for one in told] == [False]
+        b.leave(ROOM, bob.id)
+
+
+def test_until_the_store_answers_nothing_is_known_of_a_room_that_somebody_comes_into() -> None:
+    world = clustered(12)
+    a, b, _ = world.instances.values()
+    a.join(ROOM, "ada")
+    world.run(1)
+    b.link.hangs = True
+    b.join(ROOM, "bob")
+    world.run(0.5)
+    assert b.sharing.view.is_unheard(ROOM)
+    b.link.hangs = False
+    world.run(3)
+    assert not b.sharing.view.is_unheard(ROOM)
+    assert len(b.roster(ROOM)) == 2
 
 
 def test_a_lifted_ban_is_lifted_everywhere() -> None:

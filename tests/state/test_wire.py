@@ -33,7 +33,7 @@ PARSERS = [wire.parse_participant, wire.parse_settings, wire.parse_record, wire.
 def test_what_is_written_is_read_as_the_same() -> None:
     assert wire.parse_participant(wire.dump_participant(MEMBER)) == MEMBER
     assert wire.parse_settings(wire.dump_settings(SETTINGS)) == SETTINGS
-    record = NodeRecord(NodeId("n"), "nonce", "wss://n", "west", False, 1.5, 2, 3, False)
+    record = NodeRecord(NodeId("n"), "nonce", "wss://n", "west", False, 1.5, 2, 3, False, False)
     assert wire.parse_record(wire.dump_record(record)) == record
     for note in NOTES:
         assert wire.parse_note(wire.dump_note(note)) == note
@@ -50,6 +50,12 @@ def test_what_is_written_is_read_as_the_same() -> None:
 )
 def test_a_field_of_a_later_form_is_ignored(parse: Parse, text: str) -> None:
     assert parse(json.dumps({**json.loads(text), "later": [1, {"x": None}]})) == parse(text)
+
+
+def test_an_instance_of_an_earlier_version_is_taken_for_one_that_shares_and_is_clustered() -> None:
+    record = wire.parse_record('{"node":"n","nonce":"x"}')
+    assert record.shares
+    assert record.clustered
 
 
 @pytest.mark.parametrize("parse", PARSERS)
