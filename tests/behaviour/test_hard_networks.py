@@ -13,6 +13,7 @@ import pytest
 from signalling.tokens import SOURCES, Grant, Tokens, secret_key
 from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import running_chromium
+from tests.support.firefox import running_firefox
 from tests.support.nat import Home, any_tcp, behind_nat, only_tcp_to
 from tests.support.network import Network
 from tests.support.server import RunningServer, running_server
@@ -28,7 +29,7 @@ PORT, MEDIA_PORT = 8080, 7882  # in a namespace of its own every port is free
 PATH = """async () => {
   const report = await measure.connections.at(-1).getStats();
   const { selectedCandidatePairId } = [...report.values()].find(({ type }) => type === 'transport') ?? {};
-  const pair = report.get(selectedCandidatePairId);
+  const pair = report.get(selectedCandidatePairId) ?? [...report.values()].find(({ selected }) => selected);
   if (!pair) return {};
   const [own, far] = [report.get(pair.localCandidateId), report.get(pair.remoteCandidateId)];
   return { kind: own.candidateType, url: own.url ?? null, own: own.protocol, far: far?.protocol };
@@ -66,6 +67,14 @@ class Lab:
         """A page in a browser there, with camera and microphone open."""
         trusted = f"--unsafely-treat-insecure-origin-as-secure={self._origin}"
         browser = await self._stack.enter_async_context(running_chromium(home, trusted))
+        page = await browser.page()
+        await prepare(page, self._origin)
+        return page
+
+    async def firefox(self, *rules: str) -> Any:
+        """The same in Firefox."""
+        insecure = {"media.devices.insecure.enabled": True, "media.getusermedia.insecure.enabled": True}
+        browser = await self._stack.enter_async_context(running_firefox(self.home(*rules), **insecure))
         page = await browser.page()
         await prepare(page, self._origin)
         return page
@@ -184,6 +193,41 @@ async def test_who_needs_a_relay_is_told_that_there_is_none_and_recovers_when_it
         for who in (ada, eve):
             assert await relay_of(who) == ("relay", here.turn.url("tcp"))
             assert not await who.told("connected", rejoined=True)
+        assert not await bob.told("participant-left")
+
+
+@pytest.mark.parametrize("policy", ["all", "relay"])
+async def test_firefox_on_a_relay_recovers_when_it_returns(policy: str, network: Network) -> None:
+    async with lab(network) as here:
+        bob = await here.comes("bob")
+        page = await here.firefox(*here.only_tcp)
+        ada = await here.joins(page, "ada", rtcConfiguration={"iceTransportPolicy": policy})
+        await all_meet([ada, bob], within=20)
+        assert (await relay_of(ada))[0] == "relay"
+        await asyncio.sleep(2)  # media flows, as in a call that has lasted
+        await here.turn.kill()
+        died = time.monotonic()
+        await ada.hears("media-state", within=30, state="disconnected")
+        noticed = time.monotonic() - died
+        await ada.hears("degraded", within=15, mode="stun-only")
+        told = time.monotonic() - died
+        for who in (ada, bob):
+            await who.forgets()
+
+        await here.turn.start()
+        returned = time.monotonic()
+        await ada.hears("recovered", within=15, dependency="turn")
+        believed = time.monotonic() - returned
+        await all_meet([ada, bob], within=40)
+        met = time.monotonic() - returned
+        print(
+            f"trouble noticed {noticed:.1f} s and told {told:.1f} s after the relay died; "
+            f"told {believed:.1f} s and met {met:.1f} s after it returned"
+        )
+        assert (await relay_of(ada))[0] == "relay"
+        assert not await ada.told("error")
+        assert not await ada.told("disconnected")
+        assert not await ada.told("connected", rejoined=True)
         assert not await bob.told("participant-left")
 
 
