@@ -41,6 +41,12 @@ def add_parser(subparsers: Any) -> None:
     add("--audio-kbps", type=_positive, default=32.0, metavar="KBPS", help="bitrate of each microphone (default 32)")
     add("--no-video", action="store_true", help="publish no camera")
     add("--no-audio", action="store_true", help="publish no microphone")
+    add(
+        "--media",
+        choices=("udp", "tcp"),
+        default="udp",
+        help="how media travels; tcp is ICE-TCP, as behind a firewall that lets no UDP through (default udp)",
+    )
     add("--room-prefix", default="load", metavar="NAME", help="rooms are NAME-1, NAME-2, … (default load)")
     add("--keys", metavar="KID:SECRET", help="sign tokens with this key; else AURALINK_KEYS is used")
     add(
@@ -83,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
         rates=rates,
         duration=options.duration,
         room_prefix=options.room_prefix,
+        by_tcp=options.media == "tcp",
     )
     try:
         outcome = uvloop.run(load.run(wanted))

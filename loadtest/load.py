@@ -38,6 +38,7 @@ class Load:
     settle_within: float = 20.0
     drain: float = 2.0
     room_prefix: str = "load"
+    by_tcp: bool = False  # the media, by ICE-TCP instead of UDP
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ async def run(load: Load) -> Outcome:
                             ticker=ticker,
                             certificate=certificate,
                             phase=phase,
+                            by_tcp=load.by_tcp,
                         )
                     )
                 members.append(_Member(room, identity, peer))

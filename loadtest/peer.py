@@ -40,7 +40,7 @@ class Peer:
 
     Peers of one process share a `ticker` (that somebody runs) and a `certificate`; alone, a peer has its own. `phase`
     (0 to 1) shifts its media clock, so that the frames of many do not fall on one moment. With a `sample` above 1 it
-    only counts what it receives, and looks into each `sample`-th packet.
+    only counts what it receives, and looks into each `sample`-th packet. `by_tcp`: its media takes no UDP, but ICE-TCP.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Peer:
         certificate: Certificate | None = None,
         phase: float = 0.0,
         sample: int = 1,
+        by_tcp: bool = False,
     ) -> None:
         self.url = url
         self.deliveries = Deliveries()
@@ -62,6 +63,7 @@ class Peer:
         self._ticker = ticker
         self._certificate = certificate
         self._sample = sample
+        self._by_tcp = by_tcp
         self._stack = AsyncExitStack()
         self._owner = Owner()
         self._errors: list[str] = []
@@ -79,7 +81,15 @@ class Peer:
         self._past: list[Stay] = []
 
     def _new_stay(self, publications: Sequence[Publication]) -> Stay:
-        return Stay(publications, self.deliveries, self._certificate, self._message, self._errors, sample=self._sample)
+        return Stay(
+            publications,
+            self.deliveries,
+            self._certificate,
+            self._message,
+            self._errors,
+            sample=self._sample,
+            by_tcp=self._by_tcp,
+        )
 
     @property
     def participant(self) -> str:

@@ -109,6 +109,8 @@ class Answer:
     candidates: tuple[tuple[str, int], ...]
     """(address, port) over UDP, best first."""
     sections: Mapping[str, AnsweredSection]
+    tcp_candidates: tuple[tuple[str, int], ...] = ()
+    """Where one may connect by TCP, likewise."""
 
 
 def read_answer(text: str) -> Answer:
@@ -128,15 +130,19 @@ def read_answer(text: str) -> Answer:
             ufrag[1],
             pwd[1],
             tuple(dict.fromkeys(fingerprints)),
-            _candidates(text),
+            _candidates(text, "udp"),
             {section.mid: section for section in sections},
+            _candidates(text, "tcp"),
         )
     except (ValueError, IndexError) as error:
         raise AnswerError(f"the answer cannot be read: {error}") from None
 
 
-def _candidates(text: str) -> tuple[tuple[str, int], ...]:
-    found = re.findall(r"^a=candidate:\S+ 1 udp (\d+) (\S+) (\d+) typ", text, re.MULTILINE | re.IGNORECASE)
+def _candidates(text: str, transport: Literal["udp", "tcp"]) -> tuple[tuple[str, int], ...]:
+    # RFC 6544 section 4.5: to an active candidate one cannot connect.
+    passive = r" .*\btcptype passive\b" if transport == "tcp" else ""
+    line = rf"^a=candidate:\S+ 1 {transport} (\d+) (\S+) (\d+) typ{passive}"
+    found = re.findall(line, text, re.MULTILINE | re.IGNORECASE)
     ordered = sorted(found, key=lambda candidate: -_number(candidate[0], 0xFFFFFFFF))
     return tuple(
         dict.fromkeys((address, _number(port, 0xFFFF)) for _, address, port in ordered if _is_address(address))

@@ -22,6 +22,7 @@ from .owner import Owner
 from .publication import Publication, outgoing_stream
 from .sdp import Answer, AnswerError, OfferedSection, read_answer, write_offer
 from .signalling import Message, Signalling, SignallingError
+from .tcp_transport import TcpTransport
 from .transport import Transport, own_address_of
 
 _REPORT_INTERVAL = 1.0  # seconds between SR and RR
@@ -45,6 +46,7 @@ class Stay:
         errors: list[str],
         *,
         sample: int = 1,
+        by_tcp: bool = False,
     ) -> None:
         self.participant = ""
         self.url = ""
@@ -54,7 +56,8 @@ class Stay:
         self.publications = list(publications)
         self.ledger = Ledger(deliveries)
         receive = self.ledger.receive if sample == 1 else self.ledger.sample
-        self.transport = Transport(certificate or Certificate(), receive, self.take_rtcp, sample=sample)
+        make = TcpTransport if by_tcp else Transport
+        self.transport = make(certificate or Certificate(), receive, self.take_rtcp, sample=sample)
         self._told = told
         self._errors = errors
         self._signalling: Signalling | None = None

@@ -73,11 +73,11 @@ class Transport:
         is tried first. The others follow by priority. Whatever the outcome, `close` ends what was begun.
         """
         self._remote = remote
-        candidates = sorted(remote.candidates, key=lambda found: found[0] != prefer)
+        candidates = sorted(self._offered(remote), key=lambda found: found[0] != prefer)
         give_up = time.monotonic() + _CHECKS_WITHIN
         while not await self._any_answers(candidates):
             if not candidates or time.monotonic() >= give_up:
-                raise TransportError(f"none of {len(remote.candidates)} candidates answered")
+                raise TransportError(f"none of {len(candidates)} candidates answered")
             await asyncio.sleep(_CHECK_INTERVAL)
         self._dtls = DtlsEndpoint(self._certificate, "client", self._send, self._closed)
         try:
@@ -87,6 +87,9 @@ class Transport:
             raise TransportError(f"no DTLS handshake within {_HANDSHAKE_WITHIN} s") from None
         except DtlsError as error:
             raise TransportError(str(error)) from None
+
+    def _offered(self, remote: Answer) -> Sequence[tuple[str, int]]:
+        return remote.candidates
 
     async def _any_answers(self, candidates: Sequence[tuple[str, int]]) -> bool:
         for candidate in candidates:

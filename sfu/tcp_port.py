@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 # Connections in all, and a quarter of the file descriptors at most. More cost memory in the kernel; fewer would keep
 # people out where everybody's UDP is blocked.
 MOST_CONNECTIONS: Final = 1024
-_BACKLOG: Final = 128
+# That wait to be accepted. Of more the kernel drops the first packet, and an honest newcomer's is repeated only after a
+# second, then two, then four: so more than a crowd brings, which is worked off within a second.
+_BACKLOG: Final = 1024
 # Accepted in one wake-up, about 30 µs each. After a full batch the listener rests for so many seconds.
 _ACCEPTED_AT_ONCE: Final = 16
 _ACCEPT_REST: Final = 0.01

@@ -22,6 +22,7 @@ from loadtest import tokens
 from loadtest.peer import Peer
 from loadtest.publication import Rates
 from loadtest.tags import read_tag
+from sfu.strangers import MOST, PATIENCE
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import eventually
 
@@ -37,6 +38,7 @@ MOST_MEMORY = 64 * 1024 * 1024
 DROPPED = 'auralink_datagrams_dropped_total{reason="%s"}'
 REFUSED = 'auralink_refusals_total{what="%s"}'
 LIMITED = 'auralink_limited_total{limit="%s"}'
+NOT_LET_IN = 'auralink_tcp_connections_refused_total{reason="%s"}'
 ERROR = 'auralink_errors_total{code="%s"}'
 
 
@@ -150,6 +152,17 @@ async def attacked(seconds: float, ready: Path) -> None:
             slow=FLOODED,
         )
         await judge.of("client_hellos", port, counts=(DROPPED % "unknown_address",), slow=FLOODED)
+        for addresses, crowded in ((1, "too_many_of_address"), (100, "too_many_strangers"))[: 1 + (seconds > 10)]:
+            # Of the few from one address nobody makes room for others: they stay until their time is over.
+            late = ["silent"] if addresses == 1 else []
+            for kind, reasons in (
+                ("idle", [crowded, *late]),
+                ("dribble", [crowded, *late]),
+                ("junk", ["no_authentic_check", "no_frame"]),
+            ):
+                token = room_of("call", f"{kind}-{addresses}")
+                counts = tuple(NOT_LET_IN % reason for reason in reasons)
+                await judge.tcp_flood(kind, addresses, port, url, token, counts)
         asked = (await server.metrics())["auralink_keyframes_requested_total"]
         await judge.of(
             "requests",
@@ -234,6 +247,45 @@ class Judge:
     async def _floods(self, before: dict[str, float]) -> bool:
         return (await self.server.metrics())[KERNEL] > before[KERNEL] + 10_000
 
+    async def tcp_flood(
+        self, kind: str, addresses: int, port: int, url: str, token: str, counts: tuple[str, ...]
+    ) -> None:
+        """Connections without number on the media port, during which somebody comes by ICE-TCP and stays."""
+        before, files, memory = await self.server.metrics(), self.server.open_files, self.server.rss
+        most_files = files
+        self.watch.begin()
+        async with attack("tcp_flood", port, max(self.seconds, PATIENCE + 3), kind, addresses) as process:
+            await eventually(lambda: self._not_let_in(before), within=5)
+            began = time.monotonic()
+            async with Peer(url, token, publish=("microphone",), rates=RATES, by_tcp=True) as newcomer:
+                took = time.monotonic() - began
+                while process.returncode is None:
+                    await asyncio.sleep(0.1)
+                    most_files = max(most_files, self.server.open_files)
+                received = newcomer.transport.received
+                await eventually(lambda: newcomer.transport.received > received + 100, within=5)
+            assert newcomer.report().errors == ()
+            out, err = await process.communicate()
+            assert process.returncode == 0, err.decode()
+        metrics = await self.server.metrics()
+        seen = {count: metrics.get(count, 0) - before.get(count, 0) for count in (*counts, ACCEPTED)}
+        grown = self.server.rss - memory
+        self._verdict(
+            f"tcp {kind} from {addresses}",
+            f"{out.decode().strip()} opened; {told(seen)}; at most {most_files - files} files more, "
+            f"{grown / (1 << 20):.1f} MiB more; a newcomer by ICE-TCP is connected in {took:.2f} s",
+            FLOODED,
+        )
+        assert all(seen[count] > 0 for count in counts), seen
+        assert took < 10.0
+        assert most_files - files <= MOST + 10  # for the newcomer and who asks for metrics
+        assert grown < MOST_MEMORY // 4
+
+    async def _not_let_in(self, before: dict[str, float]) -> bool:
+        name = NOT_LET_IN.partition("{")[0]
+        metrics = await self.server.metrics()
+        return sum(value - before.get(one, 0) for one, value in metrics.items() if one.startswith(name)) > 100
+
     async def half_open(self, url: str, token: str) -> None:
         """200 half-open handshakes, in which a newcomer is not caught."""
         self.watch.begin()
@@ -263,6 +315,7 @@ class Judge:
         assert slowest < slow, f"under {name} the slowest of a hundred packets took {slowest:.3f} s"
 
 
+ACCEPTED = "auralink_tcp_connections_accepted_total"
 KERNEL = "auralink_udp_kernel_drops_total"
 
 
@@ -271,7 +324,7 @@ def told(seen: dict[str, float]) -> str:
     return ", ".join(f"{name.removeprefix('auralink_')} {count:.0f}" for name, count in seen.items())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     "seconds", [pytest.param(3.0, id="briefly"), pytest.param(15.0, id="long", marks=pytest.mark.long)]
 )

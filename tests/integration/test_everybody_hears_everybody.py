@@ -26,15 +26,16 @@ BRIEFLY = 8.0  # seconds
 LONG = 30.0
 
 
-async def outcome_of(rooms: int, participants: int, duration: float) -> Outcome:
+async def outcome_of(rooms: int, participants: int, duration: float, *, by_tcp: bool = False) -> Outcome:
     """Serve, and let all rooms talk at once."""
     async with running_server(log_level="warning") as server:
         url = server.websocket_url
         source = tokens.from_endpoint(tokens.endpoint_of(url))
         outcome = await load.run(
-            Load([url], source, rooms=rooms, participants=participants, rates=RATES, duration=duration)
+            Load([url], source, rooms=rooms, participants=participants, rates=RATES, duration=duration, by_tcp=by_tcp)
         )
         server_says = await server.metrics()
+        assert server_says["auralink_tcp_connections_accepted_total"] == (rooms * participants if by_tcp else 0)
         assert server_says["auralink_send_failures_total"] == 0
         return outcome
 
@@ -59,3 +60,14 @@ def test_every_packet_reaches_every_other_participant_exactly_once(
     assert [report.errors for report in outcome.reports if report.errors] == []
     # Nothing came that was not asked for, was not ours, or came twice.
     assert sum(report.unknown + report.rejected + report.duplicates for report in outcome.reports) == 0
+
+
+@pytest.mark.timeout(60)
+def test_and_so_it_does_where_no_udp_gets_through() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(outcome_of(2, 5, 5.0, by_tcp=True))
+    assert outcome.is_perfect, "\n" + describe(outcome)
+    assert outcome.tracks_sent == 20
+    assert outcome.due == outcome.sent * 4
+    assert sum(report.blocked for report in outcome.reports) == 0
+    assert [report.errors for report in outcome.reports if report.errors] == []

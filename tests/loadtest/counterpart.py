@@ -10,6 +10,7 @@ from typing import cast
 from loadtest.sdp import Answer
 from sfu import rtp, stun
 from sfu.dtls import Certificate, DtlsEndpoint
+from sfu.framing import Deframer, framed
 from sfu.srtp import Session
 
 # Making keys takes longer than a handshake.
@@ -123,4 +124,71 @@ async def counterpart(host: str = "127.0.0.1", *, password: str = PASSWORD) -> A
     try:
         yield far
     finally:
+        await far.close()
+
+
+class TcpCounterpart(Counterpart):
+    """The same behind a TCP listener, for one client."""
+
+    _stream: asyncio.Transport | None = None
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(UFRAG, PASSWORD, (SERVER.fingerprint,), (), {}, (self.address,))
+
+    def accepted(self, stream: asyncio.BaseTransport) -> None:
+        """The client is connected."""
+        self._stream = cast(asyncio.Transport, stream)
+
+    def send(self, datagram: bytes) -> None:
+        if self._stream is not None and not self._stream.is_closing():
+            self._stream.write(framed(datagram))
+
+    def pause(self) -> None:
+        """Read no more."""
+        assert self._stream is not None
+        self._stream.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        assert self._stream is not None
+        self._stream.resume_reading()
+
+    def says_last(self, data: bytes) -> None:
+        """Send raw bytes and end the connection."""
+        assert self._stream is not None
+        self._stream.write(data)
+        self._stream.close()
+
+    async def close(self) -> None:
+        await super().close()
+        if self._stream is not None:
+            self._stream.close()
+            await asyncio.sleep(0)
+
+
+class _Frames(asyncio.Protocol):
+    def __init__(self, far: TcpCounterpart) -> None:
+        self._far, self._deframer = far, Deframer(2, 1500)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._source = transport.get_extra_info("peername")
+        self._far.accepted(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._deframer.feed(data)
+        while (datagram := self._deframer.next()) is not None:
+            self._far.datagram_received(datagram, self._source)
+
+
+@asynccontextmanager
+async def tcp_counterpart() -> AsyncIterator[TcpCounterpart]:
+    """One that listens on a free port of 127.0.0.1."""
+    far = TcpCounterpart()
+    listener = await asyncio.get_running_loop().create_server(lambda: _Frames(far), "127.0.0.1", 0)
+    far.address = listener.sockets[0].getsockname()
+    try:
+        yield far
+    finally:
+        listener.close()
         await far.close()

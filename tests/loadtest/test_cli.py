@@ -99,6 +99,7 @@ def main(*arguments: str) -> int:
         (["--token-endpoint", "/api/dev/token"], "is not a http:// or https:// address"),
         (["--no-audio", "--no-video"], "nothing is published"),
         (["--keys", "secret"], "--keys needs kid:secret"),
+        (["--media", "pigeon"], "invalid choice: 'pigeon'"),
         (["--bogus"], "--bogus"),
     ],
 )
@@ -133,6 +134,12 @@ def test_several_servers_may_be_given_together_or_one_by_one(done: list[Load]) -
 def test_either_source_can_be_left_out(flag: str, publish: tuple[str, ...], done: list[Load]) -> None:
     assert main(flag) == 0
     assert done[0].publish == publish
+
+
+@pytest.mark.parametrize(("flags", "by_tcp"), [((), False), (("--media", "udp"), False), (("--media", "tcp"), True)])
+def test_media_comes_by_tcp_if_that_is_asked_for(flags: tuple[str, ...], by_tcp: bool, done: list[Load]) -> None:
+    assert main(*flags, "--keys", KEYS) == 0
+    assert done[0].by_tcp is by_tcp
 
 
 def test_keys_of_the_environment_sign(done: list[Load], monkeypatch: pytest.MonkeyPatch) -> None:

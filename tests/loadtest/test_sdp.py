@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -109,6 +110,16 @@ def test_an_answer_tells_the_transport() -> None:
 
 def test_candidates_come_best_first() -> None:
     assert read_answer(ANSWER).candidates == (("2001:db8::1", 7001), ("192.0.2.2", 7002), ("192.0.2.1", 7000))
+
+
+def test_passive_tcp_candidates_are_told_apart() -> None:
+    tcp = [replace(candidate, transport="tcp") for candidate in CANDIDATES[:2]]
+    active = "a=candidate:9 1 TCP 99 192.0.2.9 9 typ host tcptype active"
+    text = answer_to(offer_of(SECTIONS), (*tcp, CANDIDATES[2])).replace("a=candidate", f"{active}\r\na=candidate", 1)
+    answer = read_answer(text)
+    assert answer.tcp_candidates == (("2001:db8::1", 7001), ("192.0.2.1", 7000))
+    assert answer.candidates == (("192.0.2.2", 7002),)
+    assert read_answer(ANSWER).tcp_candidates == ()
 
 
 def test_published_sections_have_payload_types_and_extensions() -> None:

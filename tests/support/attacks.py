@@ -31,6 +31,8 @@ from loadtest.sdp import LocalTransport, OfferedSection, read_answer, write_offe
 from sfu import rtcp, stun
 from sfu.dtls import Certificate
 
+from .tcp_floods import tcp_flood
+
 UDP_SEGMENT = 103  # linux/udp.h
 
 # ------------------------------------------------------------------------------------------------ of strangers
@@ -226,6 +228,7 @@ STRANGERS: dict[str, Callable[..., int]] = {
     "segmented_junk": segmented_junk,
     "spoofed_stun": spoofed_stun,
     "client_hellos": client_hellos,
+    "tcp_flood": tcp_flood,
 }
 MEMBERS: dict[str, Callable[..., Awaitable[int]]] = {
     "requests": requests,

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 
 from .network import Network
@@ -21,8 +22,20 @@ SYMMETRIC = [
 ]
 
 
+@dataclass(frozen=True)
+class Home(Network):
+    """Where somebody is, behind the namespace `router`, whose firewall may change while they are there."""
+
+    router: str = ""
+
+    def opens(self, *ports: int) -> None:
+        """From now on TCP to these ports is let out as well; nobody at home notices until they try again."""
+        for rule in only_tcp_to(*ports):
+            _run(f"ip netns exec {self.router} {rule}")
+
+
 @contextmanager
-def behind_nat(server: Network, rules: Sequence[str] = ("iptables -A FORWARD -i lan -j ACCEPT",)) -> Iterator[Network]:
+def behind_nat(server: Network, rules: Sequence[str] = ("iptables -A FORWARD -i lan -j ACCEPT",)) -> Iterator[Home]:
     """A namespace whose only way to `server` is a symmetric NAT; `rules` say what it lets out, in its own namespace."""
     assert server.namespace, "this needs root, for `ip netns` and iptables"
     number = next(_numbers)
@@ -43,7 +56,7 @@ def behind_nat(server: Network, rules: Sequence[str] = ("iptables -A FORWARD -i 
         _run(f"ip -n {home} route add default via {local}.1")
         for rule in ("sysctl -qw net.ipv4.ip_forward=1", *SYMMETRIC, *rules):
             _run(f"ip netns exec {router} {rule}")
-        yield Network(home, f"{local}.2")
+        yield Home(home, f"{local}.2", router)
     finally:
         for name in (home, router):
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
@@ -53,6 +66,11 @@ def only_tcp_to(*ports: int) -> list[str]:
     """The rules of a network that lets nothing out but TCP to these ports: no UDP at all."""
     allowed = ",".join(str(port) for port in ports)
     return [f"iptables -A FORWARD -i lan -p tcp -m multiport --dports {allowed} -j ACCEPT"]
+
+
+def any_tcp() -> list[str]:
+    """The rules of a network that lets out TCP to wherever one likes, and no UDP."""
+    return ["iptables -A FORWARD -i lan -p tcp -j ACCEPT"]
 
 
 def _cable(one: str, end: str, address: str, other: str, other_end: str, other_address: str) -> None:

@@ -71,6 +71,11 @@ class RunningServer:
         return int(found[1]) * 1024
 
     @property
+    def open_files(self) -> int:
+        """How many file descriptors it holds."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    @property
     def cpu_time(self) -> float:
         """CPU time used so far, user and system, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

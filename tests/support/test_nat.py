@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from .nat import behind_nat, only_tcp_to
+from .nat import any_tcp, behind_nat, only_tcp_to
 from .network import Network
 
 
@@ -71,6 +71,30 @@ async def test_a_network_without_udp_lets_tcp_out_to_what_it_allows(network: Net
         (await home.connect(network.address, 6001)).close()
         with pytest.raises(TimeoutError):
             await home.connect(network.address, 6002)
+
+
+async def test_a_firewall_opens_while_somebody_is_at_home(network: Network) -> None:
+    with behind_nat(network, only_tcp_to(6001)) as home, listener(network, 6001), listener(network, 6002):
+        with pytest.raises(TimeoutError):
+            await home.connect(network.address, 6002)
+        home.opens(6002)
+        for port in (6001, 6002):
+            (await home.connect(network.address, port)).close()
+
+
+async def test_a_network_of_tcp_alone_lets_it_out_to_everything_and_no_datagram(network: Network) -> None:
+    with (
+        behind_nat(network, any_tcp()) as home,
+        home.datagram_socket() as inside,
+        listening(network, 6001) as datagrams,
+        listener(network, 6001),
+        listener(network, 6002),
+    ):
+        inside.sendto(b"hello", (network.address, 6001))
+        with pytest.raises(TimeoutError):
+            await heard(datagrams, within=0.3)
+        for port in (6001, 6002):
+            (await home.connect(network.address, port)).close()
 
 
 def listener(network: Network, port: int) -> socket.socket:

@@ -147,6 +147,33 @@ test('other servers are put into the connection, and ICE is restarted only if it
   media.close();
 });
 
+test('who hears nothing any more restarts ICE when a server has gone, and not when one has come', async () => {
+  const offers = [];
+  const media = keeper(async () => ANSWER);
+  media.iceServers = [{ urls: ['turn:a', 'turn:b'] }];
+  await media.receive({ audio: 1, video: 0 });
+  let bytes = 0;
+  built[0].getStats = async () => new Map([['pair', { type: 'candidate-pair', bytesReceived: bytes }]]);
+  built[0].createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+  built[0].becomes('connected');
+  for (let look = 0; look < 6; look += 1) {
+    bytes += 1000;
+    await pass(0.4);
+  }
+  media.serversChanged([{ urls: ['turn:b'] }]);
+  await pass(0.1);
+  assert.deepEqual([media.isSilent, offers], [false, []], 'media arrives: another relay has gone');
+  for (let look = 0; look < 10; look += 1) await pass(0.4);
+  assert.equal(media.isSilent, true);
+  media.serversChanged([{ urls: ['turn:b', 'turn:c'] }]);
+  await pass(0.1);
+  assert.deepEqual(offers, []);
+  media.serversChanged([{ urls: ['stun:a'] }]);
+  await pass(0.1);
+  assert.deepEqual(offers, [true]);
+  media.close();
+});
+
 test('a connection that waits to be built again does not wait any longer when there are other servers', async () => {
   const media = keeper(async () => ANSWER);
   await media.receive({ audio: 1, video: 0 });

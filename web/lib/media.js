@@ -104,11 +104,18 @@ export class Media extends EventTarget {
     }
   }
 
-  /** Other servers work now. A running call is left alone, over a relay too; one in trouble tries them at once. @param {RTCIceServer[]} servers */
+  /**
+   * Other servers work now. A running call is left alone, over a relay too; one in trouble tries them at once. So does
+   * one that hears nothing any more while a server has gone: some browsers need 13 s to notice that it was their relay.
+   * @param {RTCIceServer[]} servers
+   */
   serversChanged(servers) {
+    const work = urls(servers);
+    const isPoorer = urls(this.#iceServers).some((url) => !work.includes(url));
     this.iceServers = servers;
     this.#rebuilds = 0; // that others led nowhere says nothing about these
     if (this.#rebuildTimer) this.#startOver();
+    else if (isPoorer && this.isSilent) this.networkChanged();
     else this.#watch?.serversChanged();
   }
 
@@ -352,3 +359,5 @@ export class Media extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+const urls = (servers) => servers.flatMap((server) => server.urls);
