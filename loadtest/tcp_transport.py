@@ -32,6 +32,7 @@ class TcpTransport(Transport):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._incoming, self._rest = Deframer(_SMALLEST, _LARGEST), b""
         self._answered.clear()
+        self.closed_by_server = False  # that was another connection
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_ANSWERED_WITHIN):

@@ -130,6 +130,7 @@ async def counterpart(host: str = "127.0.0.1", *, password: str = PASSWORD) -> A
 class TcpCounterpart(Counterpart):
     """The same behind a TCP listener, for one client."""
 
+    hang_ups = 0  # so many clients are not listened to
     _stream: asyncio.Transport | None = None
 
     @property
@@ -139,6 +140,9 @@ class TcpCounterpart(Counterpart):
     def accepted(self, stream: asyncio.BaseTransport) -> None:
         """The client is connected."""
         self._stream = cast(asyncio.Transport, stream)
+        if self.hang_ups:
+            self.hang_ups -= 1
+            self._stream.close()
 
     def send(self, datagram: bytes) -> None:
         if self._stream is not None and not self._stream.is_closing():

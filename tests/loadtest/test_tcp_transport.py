@@ -93,6 +93,15 @@ async def test_a_candidate_that_refuses_is_followed_by_the_next() -> None:
         assert far.checks
 
 
+async def test_a_candidate_that_hangs_up_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ANSWERED_WITHIN", 0.2)
+    async with near() as ours, tcp_counterpart() as far:
+        far.hang_ups = 2
+        await connect(ours, far)
+        assert far.hang_ups == 0
+        assert not ours.closed_by_server
+
+
 async def test_candidates_on_udp_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_CHECKS_WITHIN", 0.1)
     async with near() as ours:

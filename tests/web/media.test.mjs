@@ -156,12 +156,11 @@ test('who hears nothing any more restarts ICE when a server has gone, and not wh
   built[0].getStats = async () => new Map([['pair', { type: 'candidate-pair', bytesReceived: bytes }]]);
   built[0].createOffer = async ({ iceRestart }) => offers.push(iceRestart);
   built[0].becomes('connected');
-  for (let look = 0; look < 6; look += 1) {
+  media.serversChanged([{ urls: ['turn:b'] }]);
+  for (let look = 0; look < 30; look += 1) {
     bytes += 1000;
     await pass(0.4);
   }
-  media.serversChanged([{ urls: ['turn:b'] }]);
-  await pass(0.1);
   assert.deepEqual([media.isSilent, offers], [false, []], 'media arrives: another relay has gone');
   for (let look = 0; look < 10; look += 1) await pass(0.4);
   assert.equal(media.isSilent, true);
@@ -172,6 +171,29 @@ test('who hears nothing any more restarts ICE when a server has gone, and not wh
   await pass(0.1);
   assert.deepEqual(offers, [true]);
   media.close();
+});
+
+test('a silence that begins just after a server has gone restarts ICE, and one much later does not', async () => {
+  for (const [wait, expected] of [[1, [true]], [11, []]]) {
+    built = [];
+    const offers = [];
+    const media = keeper(async () => ANSWER);
+    media.iceServers = [{ urls: 'turn:a' }];
+    await media.receive({ audio: 1, video: 0 });
+    let bytes = 0;
+    built[0].getStats = async () => new Map([['pair', { type: 'candidate-pair', bytesReceived: bytes }]]);
+    built[0].createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+    built[0].becomes('connected');
+    media.serversChanged([]);
+    for (let look = 0; look < Math.max(4, wait / 0.4); look += 1) {
+      bytes += 1000;
+      await pass(0.4);
+    }
+    assert.deepEqual(offers, []);
+    for (let look = 0; look < 10; look += 1) await pass(0.1);
+    assert.deepEqual([media.isSilent, offers], [true, expected]);
+    media.close();
+  }
 });
 
 test('a connection that waits to be built again does not wait any longer when there are other servers', async () => {

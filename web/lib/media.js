@@ -12,6 +12,7 @@ import { ConnectionWatch } from './watch.js';
 
 const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
 const LASTING = 10; // seconds after which a connection has lasted
+const BLAMED = 10; // seconds for which a server that has gone is to blame for a silence
 
 /** Refusals of an offer that says nothing against the offer: the same may succeed a moment later. */
 const PASSING = new Set(['offer_pending', 'peer_closed', 'unknown_peer', 'media_timeout', 'internal_error']);
@@ -38,6 +39,7 @@ export class Media extends EventTarget {
   #wanted = { audio: 0, video: 0 };
   #restart = false;
   #asked = false; // the server wants an offer, changed or not
+  #poorerAt = -Infinity; // when a server had gone
   #rebuilds = 0;
   #connectedAt = Infinity;
   #rebuildTimer = 0;
@@ -112,6 +114,7 @@ export class Media extends EventTarget {
   serversChanged(servers) {
     const work = urls(servers);
     const isPoorer = urls(this.#iceServers).some((url) => !work.includes(url));
+    if (isPoorer) this.#poorerAt = performance.now();
     this.iceServers = servers;
     this.#rebuilds = 0; // that others led nowhere says nothing about these
     if (this.#rebuildTimer) this.#startOver();
@@ -316,7 +319,10 @@ export class Media extends EventTarget {
   #build() {
     const pc = new RTCPeerConnection(this.#configuration());
     this.#sections = new Sections(pc);
-    this.#pulse = new Pulse(pc, () => this.#emit('silent', null));
+    this.#pulse = new Pulse(pc, () => {
+      if (performance.now() - this.#poorerAt < BLAMED * 1000) this.networkChanged();
+      this.#emit('silent', null);
+    });
     const watch = new ConnectionWatch(
       {
         restart: () => {
