@@ -9,6 +9,7 @@ import gc
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import random
 import secrets
@@ -137,6 +138,7 @@ def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> 
         failures=_burst(settings.failures_per_second, 10),
         max_connections_per_identity=settings.max_connections_per_identity,
         max_bad_messages=settings.max_bad_messages,
+        relay_credentials=settings.turn_lifetime if settings.turn and settings.turn_secret else math.inf,
     )
     return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
 

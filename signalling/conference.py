@@ -10,6 +10,7 @@ belongs to.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -58,6 +59,7 @@ class Rules:
     max_waiting_per_room: int = 50
     waiting_timeout: float = 300.0
     removal_memory: float = 24 * 3600.0  # how long tokens from before a removal are refused at least
+    relay_credentials: float = math.inf  # for how long those that are handed out are valid
     max_checks: int = 100  # pre-call tests at once
     check_time: float = 30.0  # for one of them
     messages: Rate = MESSAGE_RATE  # per connection
@@ -126,6 +128,7 @@ class Conference:
     degraded: dict[str, m.Degradation] = field(default_factory=dict)  # what is away, by dependency
     episodes: Episodes = field(default_factory=Episodes)
     next_gathering: float = 0.0
+    next_credentials: float = 0.0  # when somebody's for relays are to be replaced, at the earliest
     shutting_down: bool = False
     at: Instant = field(default_factory=lambda: Instant(0.0, 0.0))
     commands: list[Command] = field(default_factory=list)

@@ -71,6 +71,7 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
             departure.sweep(conference)
             migration.sweep(conference)
             gathering.sweep(conference)
+            relays.sweep(conference)
         case ShutdownBegan():
             departure.shut_down(conference)
     return conference.take_commands()

@@ -231,7 +231,7 @@ def _welcome(
             resume_window=conference.rules.resume_window,
             resumed=resumed,
             url=socket.url,
-            ice_servers=conference.ice_servers(session.id, conference.at.wall),
+            ice_servers=relays.servers_for(conference, session),
             receive=m.ReceiveSections(audio=audio, video=video),
             slots=roster.slots(session.slots),
             chat=missed,

@@ -1,4 +1,4 @@
-"""Relays as people hear of them: which there are now, that there is none, and that there is one again."""
+"""Relays as people hear of them: which there are now, that there is none or one again, and credentials that last."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from . import messages as m
 from .commands import CloseCode
 from .conference import Conference, Refused
 from .events import RelaysChanged
+from .session import Session
 
-RETRY_AFTER = 10.0  # seconds; soon enough for who waits, and not so soon that all of them come at once
+RETRY_AFTER = 10.0  # seconds; within about so long a relay that is back is believed
+SWEEP_EVERY = 1.0  # seconds at least between two looks at whose credentials are to be replaced
 DEPENDENCY, MODE = "turn", "stun-only"
 STUN_ONLY = (
     "Your call goes on. No relay works just now, so people whose network lets nothing through directly may be unable "
@@ -22,13 +24,34 @@ RELAYS_AGAIN = "A relay works again: people whose network needs one can connect.
 def changed(conference: Conference, event: RelaysChanged) -> None:
     """Other servers are handed out from now on. Calls that run over a relay are not touched."""
     for session in conference.sessions.values():
-        if session.socket is not None:
-            servers = conference.ice_servers(session.id, conference.at.wall)
-            conference.send(session, m.IceServers(ice_servers=servers))
+        _tell(conference, session)
     if event.lacking:
         degradation.begin(conference, DEPENDENCY, MODE, event.lacking, conference.at.now, STUN_ONLY)
     else:
         degradation.over(conference, DEPENDENCY, RELAYS_AGAIN)
+
+
+def sweep(conference: Conference) -> None:
+    """Give new credentials to those whose own are half over: who changes networks late in a long call needs them."""
+    now, lasts = conference.at.now, conference.rules.relay_credentials / 2
+    if now < conference.next_credentials:
+        return
+    for session in conference.sessions.values():
+        if now >= session.credentials_at + lasts:
+            _tell(conference, session)
+    oldest = min((one.credentials_at for one in conference.sessions.values() if one.socket is not None), default=now)
+    conference.next_credentials = max(oldest + lasts, now + SWEEP_EVERY)
+
+
+def _tell(conference: Conference, session: Session) -> None:
+    if session.socket is not None:  # else it hears of them when it resumes
+        conference.send(session, m.IceServers(ice_servers=servers_for(conference, session)))
+
+
+def servers_for(conference: Conference, session: Session) -> list[m.IceServer]:
+    """What a session is told of now."""
+    session.credentials_at = conference.at.now
+    return conference.ice_servers(session.id, conference.at.wall)
 
 
 def check_relay(servers: Iterable[m.IceServer]) -> None:
@@ -37,6 +60,3 @@ def check_relay(servers: Iterable[m.IceServer]) -> None:
         return
     text = "You connect by relay only, and this server has no relay that works just now."
     raise Refused("turn_unavailable", text, field="relay_only", retry_after=RETRY_AFTER, close=CloseCode.TRY_LATER)
-
-
-RETRY_AFTER = 10.0  # seconds; within about so long a relay that is back is believed

@@ -142,6 +142,7 @@ class Session:
     left_cleanly: bool = False  # its client closed the last socket itself
     entered_at: float = 0.0
     heard_at: float = 0.0  # when its client last said something
+    credentials_at: float = 0.0  # when it was last given credentials for relays
     resume_key: bytes = b""
     peer: PeerId | None = None
     peers_opened: int = 0

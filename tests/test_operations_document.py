@@ -17,7 +17,7 @@ SOURCE = "".join(
     file.read_text() for folder in ("signalling", "sfu", "turn_probe") for file in (ROOT / folder).glob("*.py")
 )
 OTHER_FLAGS = {f"--{name}" for name in ("help", "build", "participants", "duration", "strict")}
-OTHER_FLAGS |= {f"--{name}" for name in ("admin-api", "identity", "room", "ttl")}
+OTHER_FLAGS |= {f"--{name}" for name in ("admin-api", "identity", "room", "ttl", "media")}
 OTHER_FLAGS |= {"--config", "--web"}  # of Prometheus
 OTHER_FLAGS |= {"--json", "--watch", "--ca"}  # of auralink probe
 

@@ -44,7 +44,6 @@ async def outcome_of(rooms: int, participants: int, duration: float, *, by_tcp: 
 @pytest.mark.parametrize(
     "duration", [pytest.param(BRIEFLY, id="briefly"), pytest.param(LONG, id="long", marks=pytest.mark.long)]
 )
-
 @pytest.mark.parametrize(("rooms", "participants"), [(1, 20), (20, 2)], ids=["20 in one room", "20 rooms of 2"])
 def test_every_packet_reaches_every_other_participant_exactly_once(
     rooms: int, participants: int, duration: float

@@ -16,8 +16,8 @@ STUN = m.IceServer(urls=["stun:s.example"])
 class World(Stage):
     """A stage whose relays come and go."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **rules: float) -> None:
+        super().__init__(**rules)
         self.servers = [STUN, TURN]
         self.conference.ice_servers = lambda who, wall: list(self.servers)
 
@@ -35,6 +35,41 @@ def test_everybody_is_told_of_other_servers() -> None:
     assert ada.hears(m.IceServers).ice_servers == [TURN]
     ada.hears_nothing()
     assert bob.resumes().hears(m.Welcome).ice_servers == [TURN]
+
+
+def test_credentials_are_replaced_when_half_of_their_time_is_over() -> None:
+    world = World(relay_credentials=600.0)
+    ada = world.joins("ada")
+    world.passes(200.0)
+    bob = world.joins("bob")
+    world.passes(99.0)
+    ada.hears_nothing()
+    world.passes(2.0)
+    assert ada.hears(m.IceServers).ice_servers == [STUN, TURN]
+    world.passes(198.0)
+    bob.hears_nothing()
+    world.passes(2.0)
+    bob.hears(m.IceServers)
+    ada.hears_nothing()
+    world.passes(100.0)
+    ada.hears(m.IceServers)
+    world.passes(250.0)
+    bob.hears(m.IceServers)
+    ada.hears_nothing()
+
+
+def test_who_comes_back_has_new_credentials_and_is_not_given_others_soon() -> None:
+    world = World(relay_credentials=60.0)
+    ada = world.joins("ada")
+    world.passes(25.0)
+    ada.vanishes()
+    world.passes(20.0)
+    again = ada.resumes()
+    assert again.hears(m.Welcome).ice_servers == [STUN, TURN]
+    world.passes(29.0)
+    again.hears_nothing()
+    world.passes(2.0)
+    again.hears(m.IceServers)
 
 
 def test_without_any_relay_people_are_told_once_and_once_when_there_is_one_again() -> None:
