@@ -155,8 +155,7 @@ class Sharing:
             modes = self.modes
             self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
         self._told = self.modes.announced
-        may_end = self.modes.mode is Mode.RECONCILING and self._has_reconciled(now)
-        if may_end and (done := self.modes.reconciled(now)) is not None:
+        if self._has_reconciled(now) and (done := self.modes.reconciled(now)) is not None:
             self._moved(done, now)
         if self.modes.mode is Mode.CLUSTERED and self._lease.is_fresh(now):
             self._bury(now)
@@ -232,7 +231,7 @@ class Sharing:
 
     def _write(self, now: float) -> None:
         while self._writes < self.timing.max_writes and (own := self.ours.take_due(now)) is not None:
-            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own)), now):
+            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own), now), now):
                 self._writes += 1
             else:
                 self.ours.retry(own, now)
@@ -280,8 +279,11 @@ class Sharing:
             return
         if reply.status != "applied":
             self.counts["stale_writes" if reply.status == "stale" else "behind_writes"] += 1
+        overtaken = own.is_overtaken(reply)
         note = own.answered(reply, now)
-        self.view.listed(write.room, reply.listed, now, since=own.is_stored)
+        if overtaken:  # by somebody who is none of us: an epoch that is higher counts
+            self._begin_anew(now)
+        self.view.listed(write.room, reply.listed, now, asked=own.asked, all_ours=own.is_stored)
         self.view.handed_on(write.room)
         if note is not None:
             self.notes.put(self.view.interested(write.room), note)

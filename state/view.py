@@ -80,12 +80,15 @@ class View:
         self._sort(remote)
         return outcome
 
-    def listed(self, room: RoomName, listing: Mapping[NodeId, Listed], now: float, *, since: bool) -> None:
-        """The store listed what slices of a room there are; `since` it had all that there is to say of ours."""
-        if since and room in self._unheard:
+    def listed(
+        self, room: RoomName, listing: Mapping[NodeId, Listed], now: float, *, asked: float, all_ours: bool
+    ) -> None:
+        """The store, `asked` then, listed what slices of a room there are; `all_ours`: it had all of ours."""
+        if all_ours and room in self._unheard:
             self._unheard[room] = True
         remote = self.room(room)
         remote.listed(listing, self.members.me, now, self.timing.outdated, self.members.keeps_up)
+        remote.doubt(listing, asked, now, self.timing.unlisted)
         self._sort(remote)
 
     def fetched(
