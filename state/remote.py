@@ -25,7 +25,7 @@ from .store import Listed
 from .wire import Changed, WireError
 
 Heard = Literal["applied", "stale", "gap"]
-Fresh = tuple[set[NodeId], int]
+Fresh = tuple[set[NodeId], list[str]]
 
 
 @dataclass(slots=True)
@@ -103,9 +103,9 @@ class RemoteRoom:
                 self.behind.add(node)
 
     def fetched(self, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]) -> Fresh:
-        """Slices were read; returns whose are new, and how many could not be read."""
+        """Slices were read; returns whose are new, and why others could not be read."""
         self.behind -= set(asked)
-        fresh, unreadable = set(), 0
+        fresh, unreadable = set(), []
         for node, (version, fields) in found.items():
             again = node in self._stripped and node not in self._outdated and version == self.version(node)
             again = again or node in self._doubted
@@ -113,8 +113,8 @@ class RemoteRoom:
                 continue
             try:
                 read = from_fields(fields, version)
-            except WireError:
-                unreadable += 1
+            except WireError as error:
+                unreadable.append(f"a slice: {error}")
                 continue
             self._take(node, read)
             if node in self._outdated and (read.members or read.settings.open):

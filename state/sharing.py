@@ -17,6 +17,7 @@ from . import wire
 from .calls import Call as Call
 from .calls import Calls
 from .guard import CircuitState, Guard, Transition
+from .junk import Junk
 from .lease import Lease
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
@@ -68,6 +69,7 @@ class Sharing:
         self.reconciliation = Reconciliation(timing, now)
         self._calls = Calls(self.guard)
         self._events: list[News] = []
+        self._junk = Junk(self.counts, lambda news: self._events.append(news))
         self._writes = 0
         self.notes = Notes(timing.max_notes)
         self._posting = False
@@ -152,8 +154,7 @@ class Sharing:
             self._moved(change, now)
         elif self.modes.announced and not self._told and self.modes.degraded:
             # The store was away from the start, and by now it has been for so long that people should know.
-            modes = self.modes
-            self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
+            self._events.append(ModeMoved(self.modes.again(now)))
         self._told = self.modes.announced
         if self._has_reconciled(now) and (done := self.modes.reconciled(now)) is not None:
             self._moved(done, now)
@@ -210,8 +211,8 @@ class Sharing:
         for text in texts:
             try:
                 self._hear(wire.parse_note(text), now)
-            except WireError:
-                self.counts["unreadable"] += 1
+            except WireError as error:
+                self._junk.found([f"a note: {error}"], now)
 
     # ------------------------------------------------------------------------------------------------------ calling
 
@@ -252,6 +253,7 @@ class Sharing:
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _announced(self, reply: Announced, now: float) -> None:
+        self._junk.found(reply.junk, now)
         self._lease.answered(now)
         if reply.fenced:
             self._rename(now)
@@ -293,7 +295,7 @@ class Sharing:
 
     def _fetched(self, fetch: FetchSlices, reply: Fetched, now: float) -> None:
         fresh, unreadable = self.view.fetched(fetch.room, reply.slices, fetch.nodes)
-        self.counts["unreadable"] += unreadable
+        self._junk.found([*reply.junk, *unreadable], now)
         for node in fresh:
             self._news(fetch.room, node, now)
         self.view.handed_on(fetch.room)

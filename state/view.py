@@ -94,11 +94,11 @@ class View:
     def fetched(
         self, room: RoomName, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]
     ) -> Fresh:
-        """Slices were read; returns whose are new, and how many could not be read."""
+        """Slices were read; returns whose are new, and why others could not be read."""
         self._fetching.discard(room)
         remote = self.rooms.get(room)
         if remote is None:
-            return set(), 0
+            return set(), []
         fresh = remote.fetched(found, asked)
         self._sort(remote)
         return fresh
