@@ -26,6 +26,7 @@ MOST = 50_000  # bans, removals, changed permissions of all rooms, each
 MOST_PER_ROOM = 2000  # so that no room has another one's forgotten
 MOST_METADATA = 32  # fields
 SWEEP_EVERY = 60.0  # seconds
+MOST_AHEAD = 2**32  # that a counter heard of may be ahead of all that we know: else we would soon count beyond 2**53
 END_MEMORY = 3600.0  # seconds that the end of a room is remembered, for instances that do not know of it yet
 Kind = Literal["ban", "removal", "grant"]
 
@@ -84,6 +85,8 @@ class Doors:
     def adopt(self, room: RoomName, heard: RoomSettings) -> bool:
         """Merge what another instance says; False if all of it was known. Raises Unreadable."""
         check(heard)
+        if heard.newest > self._clock + MOST_AHEAD:
+            raise Unreadable("it counts further than all instances together can have")
         before = self.of(room)
         merged = before.merge(heard)
         if merged == before:

@@ -9,7 +9,17 @@ from __future__ import annotations
 from state.guard import CircuitState
 from state.model import ParticipantId, RoomName, TrackId
 from state.modes import Mode
-from state.news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, RoomChanged, SettingsHeard
+from state.news import (
+    CircuitMoved,
+    Heard,
+    JunkFound,
+    ModeMoved,
+    News,
+    NodesChanged,
+    Renamed,
+    RoomChanged,
+    SettingsHeard,
+)
 from state.settings import RoomSettings
 from state.view import Remote
 
@@ -106,6 +116,11 @@ def take(conference: Conference, news: News) -> None:
         case CircuitMoved(moved) if CircuitState.CLOSED in (moved.before, moved.after):
             text = f"Circuit to redis: {moved.before.value} -> {moved.after.value} ({moved.reason})"
             conference.do(Logged("info", text))
+        case JunkFound(why, count):
+            text = (
+                f"Redis holds under our keys what no instance of this version writes; ignored {count}, the last: {why}"
+            )
+            conference.do(Logged("warning", text))
         case CircuitMoved() | NodesChanged():
             pass  # a trial that failed changes nothing
 

@@ -91,6 +91,10 @@ class Modes:
         self.reason = reason or self.reason
         return None
 
+    def again(self, now: float) -> ModeChange:
+        """The mode as it has been for a while, for people who were not told when it began."""
+        return ModeChange(self.mode, self.mode, self.reason, self.since, now)
+
     def reconciled(self, now: float) -> ModeChange | None:
         """What RECONCILING was for is done."""
         if self.mode is not Mode.RECONCILING:

@@ -65,4 +65,13 @@ class Renamed:
     after: NodeId
 
 
-News = RoomChanged | SettingsHeard | Heard | NodesChanged | ModeMoved | CircuitMoved | Renamed
+@dataclass(frozen=True, slots=True)
+class JunkFound:
+    """Things in the store were ignored that no instance can have written, `count` since this was last told; `why` is
+    about the last one, and quotes nothing of it."""
+
+    why: str
+    count: int
+
+
+News = RoomChanged | SettingsHeard | Heard | NodesChanged | ModeMoved | CircuitMoved | Renamed | JunkFound

@@ -17,6 +17,7 @@ from .store import WriteSlice, Written
 from .wire import Changed
 
 MAX_TOLD = 8192  # characters of a change that are told in a note; a larger one is fetched
+MAX_SEQ = 2**40  # more changes than one instance makes in an epoch; what is larger, we did not write
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class OwnSlice:
     stored: Version | None = None  # what the store has; None: nobody knows, or nothing
     dirty_since: float | None = None  # the oldest change that the store does not have
     due: float = 0.0  # when to write next
+    asked: float = 0.0  # when the last write was sent
     writing: WriteSlice | None = None
     _dirty: set[str] = field(default_factory=set)
     _doubted: bool = False  # the write on its way may be lost, even if the store confirms it
@@ -75,8 +77,9 @@ class OwnSlice:
 
     # ---------------------------------------------------------------------------------------------------- writing
 
-    def next_write(self, node: NodeId, epoch: int, life: float) -> WriteSlice:
+    def next_write(self, node: NodeId, epoch: int, life: float, now: float) -> WriteSlice:
         """What to write now: the changes, the whole slice, or nothing but a renewal."""
+        self.asked = now
         base, changes = self.stored, self._changes()
         if base is None or base.epoch != epoch:
             base = None
@@ -86,6 +89,14 @@ class OwnSlice:
         self._dirty.clear()
         self.writing = WriteSlice(self.room, node, self.version, base, changes if base else self._fields(), life)
         return self.writing
+
+    def is_overtaken(self, written: Written) -> bool:
+        """Whether the store says that it has something newer in our name than all that we ever wrote in this epoch."""
+        write = self.writing
+        if write is None or write.base is not None or written.status != "stale":
+            return False
+        listed = written.listed.get(write.node)
+        return listed is None or listed.version != write.version
 
     def answered(self, written: Written, now: float) -> Changed | None:
         """The store answered; what to tell those who want to know of it."""
@@ -100,7 +111,7 @@ class OwnSlice:
                     self.dirty_since = None
             return _note(write) if write.base != write.version else None
         self.distrust(now, now)
-        if listed is not None and listed.version.epoch == self.version.epoch:
+        if listed is not None and listed.version.epoch == self.version.epoch and listed.version.seq < MAX_SEQ:
             self.version = max(self.version, listed.version)
         return None
 

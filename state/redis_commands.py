@@ -28,6 +28,7 @@ Command = tuple[str | int, ...]
 EPOCH, SEQ = "_epoch", "_seq"  # fields of a stored slice beside its own
 NOTE = "note"  # the field of an entry in an inbox
 MOST_AT_ONCE = 1000  # notes that are read from an inbox in one go
+MOST_NODES = 1000  # instances; that many tell each other too much long before
 
 
 class Script:
@@ -158,13 +159,15 @@ def _milliseconds(seconds: float) -> int:
 def announced(answer: list[Any]) -> Announced:
     """What ANNOUNCE returned; a record that cannot be read, as of a later version, hides none of the others."""
     fenced, known, *texts = answer
-    records = []
+    records, junk = [], []
     for text in texts:
         try:
             records.append(wire.parse_record(text))
-        except wire.WireError:
-            continue
-    return Announced(bool(known), tuple(records), fenced=bool(fenced))
+        except wire.WireError as error:
+            junk.append(f"an announcement: {error}")
+    if len(records) > MOST_NODES:
+        junk.append(f"{len(records)} announcements are more than there can be instances")
+    return Announced(bool(known), tuple(records[:MOST_NODES]), fenced=bool(fenced), junk=tuple(junk))
 
 
 def written(answer: list[Any]) -> Written:
@@ -180,14 +183,18 @@ def written(answer: list[Any]) -> Written:
 def fetched(request: FetchSlices, answers: list[Any]) -> Fetched:
     """What the commands of `fetch_slices` returned; what is no slice hides none of the others."""
     slices: dict[NodeId, tuple[Version, Fields]] = {}
+    junk = []
     for node, answer in zip(request.nodes, answers, strict=True):
         if not isinstance(answer, Mapping):
+            junk.append("a slice: it is no hash")
             continue
         fields = dict(answer)
         epoch, seq = fields.pop(EPOCH, ""), fields.pop(SEQ, "")
         if _is_number(epoch) and _is_number(seq):
             slices[node] = Version(int(epoch), int(seq)), fields
-    return Fetched(slices)
+        elif answer:
+            junk.append("a slice: its version is none")
+    return Fetched(slices, tuple(junk))
 
 
 def _is_number(text: str) -> bool:

@@ -8,6 +8,9 @@ A slice that its instance does not keep up, because the store lost it or nobody 
 members. What it said of the room goes on to count only as far as it lasts. Such a slice is *stripped*: its version is
 still known, so that nothing older comes back, but it is no base for changes, and is read again if it is kept up after
 all.
+
+An instance renews what it said last. If it renews a version that is older than what we know of it, and goes on to do
+so, then somebody else spoke in its name, and what the store has is read instead.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from .store import Listed
 from .wire import Changed, WireError
 
 Heard = Literal["applied", "stale", "gap"]
-Fresh = tuple[set[NodeId], int]
+Fresh = tuple[set[NodeId], list[str]]
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class RemoteRoom:
     _stripped: set[NodeId] = field(default_factory=set)
     _outdated: set[NodeId] = field(default_factory=set)  # stored, but nobody renews them
     _unlisted: dict[NodeId, float] = field(default_factory=dict)  # since when a slice with members is not kept up
+    _ahead: dict[NodeId, float] = field(default_factory=dict)  # since when we know something newer than the store
+    _doubted: set[NodeId] = field(default_factory=set)  # what we know was said by somebody else
 
     def version(self, node: NodeId) -> Version:
         """What we know of an instance."""
@@ -87,31 +92,44 @@ class RemoteRoom:
         ]
         self._unlisted = {node: self._unlisted.get(node, now) for node in lost}
 
+    def doubt(self, listing: Mapping[NodeId, Listed], asked: float, now: float, patience: float) -> None:
+        """The store, `asked` then, listed what slices there are: see who renewed less than what we know of it,
+        `patience` seconds after we knew it."""
+        older = {node: found for node, found in listing.items() if found.version < self.version(node)}
+        self._ahead = {node: self._ahead.get(node, now) for node in older}
+        for node, found in older.items():
+            if asked - found.age >= self._ahead[node] + patience:
+                self._doubted.add(node)
+                self.behind.add(node)
+
     def fetched(self, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]) -> Fresh:
-        """Slices were read; returns whose are new, and how many could not be read."""
+        """Slices were read; returns whose are new, and why others could not be read."""
         self.behind -= set(asked)
-        fresh, unreadable = set(), 0
+        fresh, unreadable = set(), []
         for node, (version, fields) in found.items():
             again = node in self._stripped and node not in self._outdated and version == self.version(node)
+            again = again or node in self._doubted
             if not again and version <= self.version(node):
                 continue
             try:
                 read = from_fields(fields, version)
-            except WireError:
-                unreadable += 1
+            except WireError as error:
+                unreadable.append(f"a slice: {error}")
                 continue
             self._take(node, read)
             if node in self._outdated and (read.members or read.settings.open):
                 self._strip(node, Slice(version, {}, read.settings.lasting_only()))
             fresh.add(node)
+        self._doubted -= set(asked)
         return fresh, unreadable
 
     def forget(self, node: NodeId) -> bool:
         """Know nothing of an instance; returns whether it had members."""
         known = self.slices.pop(node, None)
-        for marks in (self.behind, self._stripped, self._outdated):
+        for marks in (self.behind, self._stripped, self._outdated, self._doubted):
             marks.discard(node)
         self._unlisted.pop(node, None)
+        self._ahead.pop(node, None)
         return known is not None and bool(known.members)
 
     def bury(self, is_gone: Callable[[NodeId], bool], now: float, patience: float) -> bool:
@@ -129,9 +147,10 @@ class RemoteRoom:
 
     def _take(self, node: NodeId, fresh: Slice) -> None:
         self.slices[node] = fresh
-        self.behind.discard(node)
-        self._stripped.discard(node)
+        for marks in (self.behind, self._stripped, self._doubted):
+            marks.discard(node)
         self._unlisted.pop(node, None)
+        self._ahead.pop(node, None)
 
     def _strip(self, node: NodeId, rest: Slice) -> None:
         self.slices[node] = rest

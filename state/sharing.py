@@ -17,6 +17,7 @@ from . import wire
 from .calls import Call as Call
 from .calls import Calls
 from .guard import CircuitState, Guard, Transition
+from .junk import Junk
 from .lease import Lease
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
@@ -68,6 +69,7 @@ class Sharing:
         self.reconciliation = Reconciliation(timing, now)
         self._calls = Calls(self.guard)
         self._events: list[News] = []
+        self._junk = Junk(self.counts, lambda news: self._events.append(news))
         self._writes = 0
         self.notes = Notes(timing.max_notes)
         self._posting = False
@@ -152,11 +154,9 @@ class Sharing:
             self._moved(change, now)
         elif self.modes.announced and not self._told and self.modes.degraded:
             # The store was away from the start, and by now it has been for so long that people should know.
-            modes = self.modes
-            self._events.append(ModeMoved(ModeChange(modes.mode, modes.mode, modes.reason, modes.since, now)))
+            self._events.append(ModeMoved(self.modes.again(now)))
         self._told = self.modes.announced
-        may_end = self.modes.mode is Mode.RECONCILING and self._has_reconciled(now)
-        if may_end and (done := self.modes.reconciled(now)) is not None:
+        if self._has_reconciled(now) and (done := self.modes.reconciled(now)) is not None:
             self._moved(done, now)
         if self.modes.mode is Mode.CLUSTERED and self._lease.is_fresh(now):
             self._bury(now)
@@ -211,8 +211,8 @@ class Sharing:
         for text in texts:
             try:
                 self._hear(wire.parse_note(text), now)
-            except WireError:
-                self.counts["unreadable"] += 1
+            except WireError as error:
+                self._junk.found([f"a note: {error}"], now)
 
     # ------------------------------------------------------------------------------------------------------ calling
 
@@ -232,7 +232,7 @@ class Sharing:
 
     def _write(self, now: float) -> None:
         while self._writes < self.timing.max_writes and (own := self.ours.take_due(now)) is not None:
-            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own)), now):
+            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own), now), now):
                 self._writes += 1
             else:
                 self.ours.retry(own, now)
@@ -253,6 +253,7 @@ class Sharing:
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _announced(self, reply: Announced, now: float) -> None:
+        self._junk.found(reply.junk, now)
         self._lease.answered(now)
         if reply.fenced:
             self._rename(now)
@@ -280,8 +281,11 @@ class Sharing:
             return
         if reply.status != "applied":
             self.counts["stale_writes" if reply.status == "stale" else "behind_writes"] += 1
+        overtaken = own.is_overtaken(reply)
         note = own.answered(reply, now)
-        self.view.listed(write.room, reply.listed, now, since=own.is_stored)
+        if overtaken:  # by somebody who is none of us: an epoch that is higher counts
+            self._begin_anew(now)
+        self.view.listed(write.room, reply.listed, now, asked=own.asked, all_ours=own.is_stored)
         self.view.handed_on(write.room)
         if note is not None:
             self.notes.put(self.view.interested(write.room), note)
@@ -291,7 +295,7 @@ class Sharing:
 
     def _fetched(self, fetch: FetchSlices, reply: Fetched, now: float) -> None:
         fresh, unreadable = self.view.fetched(fetch.room, reply.slices, fetch.nodes)
-        self.counts["unreadable"] += unreadable
+        self._junk.found([*reply.junk, *unreadable], now)
         for node in fresh:
             self._news(fetch.room, node, now)
         self.view.handed_on(fetch.room)

@@ -76,6 +76,8 @@ def to_fields(members: Mapping[ParticipantId, Participant], settings: RoomSettin
 
 def apply(base: Slice, changes: Changes, version: Version) -> Slice:
     """A slice after some of its fields changed; fields of a later form of slices are ignored. Raises WireError."""
+    if sum(len(name) + len(text or "") for name, text in changes.items()) > wire.MAX_SLICE:
+        raise wire.WireError("it is too large")
     members = dict(base.members)
     settings = base.settings
     for name, text in changes.items():
@@ -87,9 +89,13 @@ def apply(base: Slice, changes: Changes, version: Version) -> Slice:
                 members.pop(id, None)
             else:
                 members[id] = wire.parse_participant(text)
+    if len(members) > wire.MAX_FIELDS:
+        raise wire.WireError(f"{len(members)} members are too many")
     return Slice(version, members, settings)
 
 
 def from_fields(fields: Fields, version: Version) -> Slice:
     """A stored slice. Raises WireError."""
+    if len(fields) > wire.MAX_FIELDS:
+        raise wire.WireError(f"{len(fields)} fields are too many")
     return apply(Slice(), fields, version)

@@ -74,6 +74,7 @@ class Announced:
     known: bool
     nodes: tuple[NodeRecord, ...]
     fenced: bool = False
+    junk: tuple[str, ...] = ()  # why some of what stands there was ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Fetched:
     """The slices that were found."""
 
     slices: Mapping[NodeId, tuple[Version, Fields]]
+    junk: tuple[str, ...] = ()  # why some of what stands there was ignored
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,22 +80,25 @@ class View:
         self._sort(remote)
         return outcome
 
-    def listed(self, room: RoomName, listing: Mapping[NodeId, Listed], now: float, *, since: bool) -> None:
-        """The store listed what slices of a room there are; `since` it had all that there is to say of ours."""
-        if since and room in self._unheard:
+    def listed(
+        self, room: RoomName, listing: Mapping[NodeId, Listed], now: float, *, asked: float, all_ours: bool
+    ) -> None:
+        """The store, `asked` then, listed what slices of a room there are; `all_ours`: it had all of ours."""
+        if all_ours and room in self._unheard:
             self._unheard[room] = True
         remote = self.room(room)
         remote.listed(listing, self.members.me, now, self.timing.outdated, self.members.keeps_up)
+        remote.doubt(listing, asked, now, self.timing.unlisted)
         self._sort(remote)
 
     def fetched(
         self, room: RoomName, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]
     ) -> Fresh:
-        """Slices were read; returns whose are new, and how many could not be read."""
+        """Slices were read; returns whose are new, and why others could not be read."""
         self._fetching.discard(room)
         remote = self.rooms.get(room)
         if remote is None:
-            return set(), 0
+            return set(), []
         fresh = remote.fetched(found, asked)
         self._sort(remote)
         return fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -13,10 +14,18 @@ from .settings import RoomSettings
 
 MAX_NAME = 1024  # characters of a name that another instance wrote
 MAX_COUNT = 2**53  # a counter beyond is not exact in Lua
+MAX_VALUE = 2**14  # characters of one value in settings: metadata of 1024 characters, each of them escaped
+MAX_ENTRIES = 2**14  # of settings: what moderators decide about a room is at most 2000 of each kind
+MAX_PAYLOAD = 2**17  # characters that are said: a chat message of 4096 characters, each of them escaped twice
+MAX_FIELDS = 2**13  # of a slice, and so its members, or of a change
+MAX_TEXTS: Mapping[str, int] = {"a member": 2**19, "settings": 2**23, "an announcement": 2**15, "a note": 2**18}
+MAX_SLICE = 2**24  # characters of all its fields
 T = TypeVar("T")
 
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Room = Annotated[RoomName, Meta(max_length=MAX_NAME)]
+Node = Annotated[NodeId, Meta(max_length=MAX_NAME)]
 
 
 class WireError(ValueError):
@@ -46,12 +55,12 @@ class _Entry(Struct, array_like=True):
     writer: Name
     kind: Name
     name: Name
-    value: str
+    value: Annotated[str, Meta(max_length=MAX_VALUE)]
 
 
 class _CausalMap(Struct):
-    entries: list[_Entry]
-    context: dict[Name, Count]
+    entries: Annotated[list[_Entry], Meta(max_length=MAX_ENTRIES)]
+    context: Annotated[dict[Name, Count], Meta(max_length=2 * MAX_ENTRIES)]
 
 
 class _Settings(Struct):
@@ -68,7 +77,7 @@ def dump_participant(participant: Participant) -> str:
 
 def parse_participant(text: str) -> Participant:
     """A member. Raises WireError."""
-    found = _parse(text, _Participant)
+    found = _parse(text, _participants, "a member")
     tracks = (Track(TrackId(track.id), track.kind, track.source, track.muted) for track in found.tracks)
     return Participant(
         ParticipantId(found.id),
@@ -86,7 +95,7 @@ def dump_settings(settings: RoomSettings) -> str:
 
 def parse_settings(text: str) -> RoomSettings:
     """Settings. Raises WireError."""
-    found = _parse(text, _Settings)
+    found = _parse(text, _settings, "settings")
     return RoomSettings(_read(found.open), _read(found.lasting), found.incarnation)
 
 
@@ -109,14 +118,14 @@ def _read(found: _CausalMap) -> CausalMap:
 class NodeRecord(Struct, frozen=True):
     """What an instance says of itself. `url` is where clients reach it, empty if it cannot say."""
 
-    node: NodeId
+    node: Node
     nonce: Name  # drawn by the process: tells two apart that took the same id
     url: Name = ""
     region: Name = ""
     accepting: bool = True  # it takes rooms and participants; not while it is about to end
     started: float = 0.0  # seconds since 1970
-    rooms: int = 0
-    participants: int = 0
+    rooms: Count = 0
+    participants: Count = 0
     shares: bool = True  # it writes what happens there; not while it waits until the store can be relied on
     clustered: bool = True  # its people were told, if need be, that it hears the others again
 
@@ -132,21 +141,21 @@ class Changed(Struct, frozen=True, tag="changed"):
     `base` None: `fields` are the whole slice.
     """
 
-    room: RoomName
-    node: NodeId
+    room: Room
+    node: Node
     epoch: Count
     seq: Count
     base: Count | None = None
-    fields: dict[str, str | None] | None = None
+    fields: Annotated[dict[Name, str | None], Meta(max_length=MAX_FIELDS)] | None = None
 
 
 class Said(Struct, frozen=True, tag="said"):
     """Something for those in a room, or about them, that is no state; `id` tells a second delivery."""
 
-    room: RoomName
-    node: NodeId
+    room: Room
+    node: Node
     id: Name
-    payload: str
+    payload: Annotated[str, Meta(max_length=MAX_PAYLOAD)]
 
 
 Note = Changed | Said
@@ -159,7 +168,7 @@ def dump_record(record: NodeRecord) -> str:
 
 def parse_record(text: str) -> NodeRecord:
     """A record. Raises WireError."""
-    return _parse(text, NodeRecord)
+    return _parse(text, _records, "an announcement")
 
 
 def dump_note(note: Note) -> str:
@@ -169,26 +178,24 @@ def dump_note(note: Note) -> str:
 
 def parse_note(text: str) -> Note:
     """A note. Raises WireError."""
-    return _note_decoder_parse(text)
+    return _parse(text, _notes, "a note")
 
 
-_note_decoder: msgspec.json.Decoder[Note] = msgspec.json.Decoder(Note)
 _encoder = msgspec.json.Encoder()
-
-
-def _note_decoder_parse(text: str) -> Note:
-    try:
-        return _note_decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise WireError(str(error)) from None
+_participants = msgspec.json.Decoder(_Participant)
+_settings = msgspec.json.Decoder(_Settings)
+_records = msgspec.json.Decoder(NodeRecord)
+_notes: msgspec.json.Decoder[Note] = msgspec.json.Decoder(Note)
 
 
 def _dump(value: Struct) -> str:
     return _encoder.encode(value).decode()
 
 
-def _parse(text: str, type: type[T]) -> T:
+def _parse(text: str, decoder: msgspec.json.Decoder[T], kind: str) -> T:
+    if len(text) > MAX_TEXTS[kind]:
+        raise WireError(f"{len(text)} characters are too many for {kind}")
     try:
-        return msgspec.json.decode(text, type=type)
+        return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise WireError(str(error)) from None

@@ -10,6 +10,7 @@ from signalling.doors import MOST_METADATA, MOST_PER_ROOM, Doors, Unreadable
 from signalling.tokens import LEEWAY, Claims, Grant
 from state.model import Identity, RoomName
 from state.settings import RoomSettings
+from state.wire import MAX_COUNT, dump_settings, parse_settings
 
 ROOM, ADA = RoomName("room"), Identity("ada")
 DAY = 24 * 3600.0
@@ -110,6 +111,17 @@ def test_settings_that_cannot_be_read_are_not_adopted(kind: str, text: str) -> N
     assert doors.of(ROOM) == before
     doors.sweep(DAY)
     assert doors.rules(ROOM).metadata == {}
+
+
+def test_who_hears_of_a_counter_larger_than_all_does_not_count_on_from_there() -> None:
+    doors, others = Doors(DAY), Doors(DAY)
+    doors.ban(ROOM, ADA)
+    with pytest.raises(Unreadable):
+        doors.adopt(ROOM, RoomSettings().put_lasting("ban", "eve", "true", "b", MAX_COUNT - 1))
+    assert doors.adopt(ROOM, RoomSettings().put_lasting("ban", "bob", "true", "b", 10**9))  # of long ago
+    doors.set(ROOM, locked=True)
+    assert others.adopt(ROOM, parse_settings(dump_settings(doors.of(ROOM))))
+    assert others.rules(ROOM).locked
 
 
 def test_all_that_doors_write_can_be_read_elsewhere() -> None:

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import pytest
 
+from signalling import control, moderation
 from signalling import messages as m
-from signalling import moderation
-from signalling.commands import CloseCode
+from signalling.commands import CloseCode, Logged
+from signalling.events import Instant, NewsHeard
 from signalling.tokens import Grant
 from state.model import Identity, RoomName
+from state.news import JunkFound
 from tests.support.neighbours import Instance, Neighbours
 from tests.support.playbook import MODERATOR, Client
 
@@ -89,6 +91,27 @@ def test_chat_reaches_the_room_at_every_instance_and_one_person_at_another() -> 
     neighbours.passes(0.3)
     assert [(said.text, said.to) for said in told(bob, m.ChatMessage)] == [("hello", m.UNSET), ("psst", bob.id)]
     assert len(told(ada, m.ChatMessage)) == 2
+
+
+@pytest.mark.parametrize("widest", ["\U0001f600", '"', "\x01"])
+def test_the_longest_that_may_be_said_and_written_reaches_other_instances(widest: str) -> None:
+    neighbours, ada, bob = apart()
+    ada.says(m.Chat(text=widest * m.MAX_CHAT_CHARACTERS))
+    ada.says(m.SetMetadata(metadata={str(n): widest * 1024 for n in range(m.MAX_METADATA_FIELDS)}))
+    neighbours.passes(0.5)
+    assert [len(one.text) for one in bob.told if isinstance(one, m.ChatMessage)] == [m.MAX_CHAT_CHARACTERS]
+    (update,) = [one for one in bob.told if isinstance(one, m.RoomUpdated)]
+    assert set(update.metadata.values()) == {widest * 1024}
+    assert not neighbours["b"].sharing.counts["unreadable"]
+
+
+def test_what_no_instance_can_have_written_is_ignored_and_told_in_the_log() -> None:
+    neighbours, _, _ = apart()
+    b = neighbours["b"]
+    news = NewsHeard(JunkFound("a note: it is too large", 3))
+    (line,) = control.handle(b.conference, news, Instant(b.now, b.now))
+    assert isinstance(line, Logged)
+    assert (line.level, "ignored 3, the last: a note: it is too large" in line.text) == ("warning", True)
 
 
 def test_a_join_is_sent_to_the_home_of_its_room() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from state.model import NodeId
+from state import wire
+from state.model import Identity, NodeId, Participant, ParticipantId
+from state.redis_commands import MOST_NODES
 from state.redis_store import RedisStore
-from state.slices import Version
+from state.remote import RemoteRoom
+from state.slices import SETTINGS, Version
+from state.store import Fetched, FetchSlices
+from state.wire import MAX_FIELDS, MAX_SLICE, MAX_TEXTS, Changed, NodeRecord, WireError
 from tests.support.redis_server import RedisServer
-from tests.support.stores import announce, fetch, post, write
+from tests.support.stores import ROOM, announce, fetch, post, write
 
-A = NodeId("a")
+A, B = NodeId("a"), NodeId("b")
 NODES, INDEX, SLICE, INBOX = "auralink:nodes", "auralink:{room}:nodes", "auralink:{room}:node:a", "auralink:inbox:{a}"
 LONG = "9" * 5000  # digits
+LATER = "9" * 13  # milliseconds since 1970
 
 
 async def test_keys_of_another_kind_are_replaced(server: RedisServer, store: RedisStore) -> None:
@@ -31,7 +37,58 @@ async def test_keys_of_another_kind_are_replaced(server: RedisServer, store: Red
 async def test_a_slice_of_another_kind_hides_no_other(server: RedisServer, store: RedisStore) -> None:
     await write(store, (1, 1), {"x": "1"}, node="b")
     await server.command("RPUSH", SLICE, "junk")
-    assert set(await fetch(store, "a", "b")) == {"b"}
+    reply = await store.execute(FetchSlices(ROOM, (A, B, NodeId("nobody"))))
+    assert isinstance(reply, Fetched)
+    assert set(reply.slices) == {B}
+    assert reply.junk == ("a slice: it is no hash",)
+
+
+async def test_announcements_that_are_none_or_too_large_or_too_many_are_ignored_and_told(
+    server: RedisServer, store: RedisStore
+) -> None:
+    good = [wire.dump_record(NodeRecord(NodeId(f"n{n}"), "x")) for n in range(MOST_NODES)]
+    for number, text in enumerate(("{", good[0] + " " * MAX_TEXTS["an announcement"])):
+        await server.command("HSET", NODES, f"bad{number}", f"{LATER} nonce {text}")
+    reply = await announce(store, "a")
+    assert [one.node for one in reply.nodes] == ["a"]
+    assert [why.startswith("an announcement: ") for why in reply.junk] == [True, True]
+    for number, text in enumerate(good):
+        await server.command("HSET", NODES, f"n{number}", f"{LATER} nonce {text}")
+    reply = await announce(store, "a")
+    assert len(reply.nodes) == MOST_NODES
+    assert reply.junk[-1] == f"{MOST_NODES + 1} announcements are more than there can be instances"
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({str(n): "" for n in range(MAX_FIELDS + 1)}, "fields are too many"),
+        ({"later": "x" * (MAX_SLICE + 1)}, "it is too large"),
+        ({"p:x": "x" * (MAX_TEXTS["a member"] + 1)}, "too many for a member"),
+        ({SETTINGS: "x" * (MAX_TEXTS["settings"] + 1)}, "too many for settings"),
+    ],
+)
+async def test_a_slice_that_is_larger_than_any_of_us_writes_is_not_taken_and_hides_no_other(
+    store: RedisStore, fields: dict[str, str], why: str
+) -> None:
+    await write(store, (1, 1), {}, node="b")
+    await write(store, (1, 1), fields)
+    room = RemoteRoom(ROOM)
+    fresh, (reason,) = room.fetched(await fetch(store, "a", "b"), [A, B])
+    assert fresh == {B}
+    assert why in reason
+
+
+async def test_a_change_that_makes_a_slice_too_large_is_not_taken() -> None:
+    room = RemoteRoom(ROOM)
+    member = wire.dump_participant(Participant(ParticipantId("p"), Identity("i"), "n"))
+    for seq in range(1, MAX_FIELDS // 1000 + 2):
+        told: dict[str, str | None] = {f"p:{seq}-{n}": member for n in range(1000)}
+        try:
+            room.heard(Changed(ROOM, A, 1, seq, seq - 1 if seq > 1 else None, told))
+        except WireError:
+            break
+    assert len(room.slices[A].members) == MAX_FIELDS // 1000 * 1000
 
 
 @pytest.mark.parametrize("number", ["", "-1", "nan", "1e3", "²", LONG])

@@ -6,7 +6,7 @@ import pytest
 
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.ours import Ours
-from state.own import MAX_TOLD, OwnSlice
+from state.own import MAX_SEQ, MAX_TOLD, OwnSlice
 from state.settings import RoomSettings
 from state.slices import SETTINGS, Version
 from state.store import Listed, Status, WriteSlice, Written
@@ -34,7 +34,7 @@ def goes(own: OwnSlice, id: str, now: float = 0.0) -> None:
 
 def write(own: OwnSlice, epoch: int = 1) -> WriteSlice:
     """The next write."""
-    return own.next_write(ME, epoch, 60.0)
+    return own.next_write(ME, epoch, 60.0, 0.0)
 
 
 def reply(own: OwnSlice, status: Status = "applied", version: Version | None = None) -> Changed | None:
@@ -111,6 +111,33 @@ def test_a_store_that_knows_a_later_version_of_ours_is_overwritten_by_one_later_
     write(own)
     assert reply(own, "stale", Version(1, 8)) is None
     assert write(own).version == (1, 9)
+
+
+def test_a_version_that_we_cannot_have_written_is_not_counted_on_from() -> None:
+    own = OwnSlice(ROOM)
+    comes(own, "a")
+    write(own)
+    reply(own, "stale", Version(1, MAX_SEQ))
+    assert write(own).version == (1, 2)
+
+
+def test_a_whole_slice_that_the_store_refuses_as_older_than_one_it_does_not_list_is_overtaken() -> None:
+    own = OwnSlice(ROOM)
+    comes(own, "a")
+
+    def overtaken(status: Status, listed: Version | None = None) -> bool:
+        return own.is_overtaken(Written(status, {} if listed is None else {ME: Listed(listed, 0.0)}))
+
+    assert not overtaken("stale"), "nothing was written"
+    write(own)
+    assert overtaken("stale")
+    assert overtaken("stale", Version(1, 8))
+    assert not overtaken("stale", own.version), "it landed twice"
+    assert not overtaken("applied", own.version)
+    reply(own)
+    comes(own, "b")
+    write(own)
+    assert not overtaken("stale", Version(1, 8)), "the whole slice comes next"
 
 
 def test_a_repeated_write_that_the_store_has_already_is_as_good_as_applied() -> None:

@@ -157,11 +157,42 @@ def test_who_is_gone_is_forgotten_once_the_store_has_nothing_of_it() -> None:
     assert BEN not in remote.slices
 
 
+def renews(remote: RemoteRoom, now: float, seq: int, age: float) -> None:
+    """The store, asked just now, lists a version of ben's slice that he renewed `age` seconds ago."""
+    remote.doubt({BEN: Listed(Version(1, seq), age)}, now, now, PATIENCE)
+
+
+def test_who_goes_on_to_renew_something_older_than_was_said_in_its_name_has_not_said_that() -> None:
+    remote = RemoteRoom(ROOM)
+    remote.heard(told(9000, "ghost"))
+    renews(remote, 10.0, 3, 1.0)
+    renews(remote, 16.0, 3, 2.0)
+    assert not remote.behind
+    assert not fetches(remote, 3, "a"), "not yet"
+    renews(remote, 21.0, 3, 2.0)
+    assert remote.behind == {BEN}
+    assert fetches(remote, 3, "a")
+    assert there(remote) == {"a"}
+    assert remote.heard(told(4, "b", base=3)) == "applied"
+
+
+def test_a_store_that_lost_the_last_change_is_not_believed_while_nobody_renews_what_it_has() -> None:
+    remote = RemoteRoom(ROOM)
+    remote.heard(told(5, "a"))
+    for now in (10.0, 20.0, 60.0):
+        renews(remote, now, 4, now - 9.0)
+    assert not remote.behind
+    assert not fetches(remote, 4)
+    assert there(remote) == {"a"}
+
+
 def test_a_slice_that_cannot_be_read_hides_no_other() -> None:
     remote = RemoteRoom(ROOM)
     good = {name: text for name, text in fields("a").items() if text is not None}
     found = {NodeId("bad"): (Version(1, 1), {"p:x": "junk"}), BEN: (Version(1, 1), good)}
-    assert remote.fetched(found, list(found)) == ({BEN}, 1)
+    fresh, (why,) = remote.fetched(found, list(found))
+    assert fresh == {BEN}
+    assert why.startswith("a slice: ")
     assert there(remote) == {"a"}
 
 

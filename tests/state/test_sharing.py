@@ -7,11 +7,11 @@ import copy
 from state import wire
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
-from state.news import News, RoomChanged, SettingsHeard
+from state.news import JunkFound, News, RoomChanged, SettingsHeard
 from state.reconciliation import Reconciliation
 from state.sharing import Call
 from state.slices import NO_SETTINGS, to_fields
-from state.store import Announce, Request, StoreError, WriteSlice
+from state.store import Announce, Announced, Request, StoreError, WriteSlice
 from state.timing import Timing
 from state.wire import Changed
 from tests.state.world import Instance, World, locked
@@ -239,6 +239,21 @@ def test_until_the_store_answers_nothing_is_known_of_a_room_that_somebody_comes_
     world.run(3)
     assert not b.sharing.view.is_unheard(ROOM)
     assert len(b.roster(ROOM)) == 2
+
+
+def test_what_nobody_of_us_can_have_written_is_counted_and_told() -> None:
+    world = clustered(13)
+    a, _, _ = world.instances.values()
+    a.sharing.received(["{", "[]"], world.now)
+    (told,) = a.sharing.take_events()
+    assert isinstance(told, JunkFound)
+    assert told.why.startswith("a note: ")
+    assert a.sharing.counts["unreadable"] == 2
+    reply = Announced(True, (), junk=("an announcement: it is too large",))
+    a.sharing.set_record(world.now, accepting=False)  # so that it announces itself at once
+    (call,) = [one for one in a.sharing.take_calls(world.now) if isinstance(one.request, Announce)]
+    a.sharing.answered(call.id, reply, world.now)
+    assert a.sharing.counts["unreadable"] == 3
 
 
 def test_a_lifted_ban_is_lifted_everywhere() -> None:
