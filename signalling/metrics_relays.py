@@ -78,6 +78,6 @@ class _FleetCollector(Collector):
         )
         yield GaugeMetricFamily(
             f"{PREFIX}turn_probe_cut_off",
-            "1 while every TURN server and whatever is neutral failed at once, so that the last list is kept.",
+            "1 while nothing answers, no TURN server and nothing else, so that the last list is kept.",
             float(self._fleet.cut_off),
         )

@@ -97,9 +97,16 @@ class Monitor:
 
     def _take(self, report: Report) -> None:
         network = report.failed_step != "resolve" or has_route()  # else an answer said so, or the kernel
+        was_cut_off = self.fleet.cut_off
         changed = self.fleet.take(report, time.monotonic(), network=network)
         self._news.set()
         self._log(report)
+        if self.fleet.cut_off and not was_cut_off:
+            log.warning(
+                "Nothing answers: it is probably our own network, and the last list is kept (%s)", report.reason
+            )
+        elif was_cut_off and not self.fleet.cut_off:
+            log.warning("Something answers again: relays are judged as before")
         self.probed(report)
         if changed:
             offered = self.fleet.offered

@@ -30,6 +30,11 @@ class Verdict(Enum):
         """Whether clients can do something with the server."""
         return self in (Verdict.UP, Verdict.OPEN_RELAY, Verdict.OVERLOADED)
 
+    @property
+    def was_reached(self) -> bool:
+        """Whether the server itself said something, so that there is a way to it. TLS that fails may be a proxy's."""
+        return self.usable or self in (Verdict.CREDENTIAL_ERROR, Verdict.PEER_FORBIDDEN, Verdict.RELAY_SILENT)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
