@@ -59,9 +59,9 @@ def turn_urls(message: dict[str, Any]) -> list[str]:
     return [url for entry in message["ice_servers"] for url in entry["urls"] if url.startswith("turn")]
 
 
-async def is_known(server: RunningServer, turn: TurnServer, state: str) -> None:
+async def is_known(server: RunningServer, turn: TurnServer, state: str, transport: str = "udp") -> None:
     """Wait until the server has measured that."""
-    name = f'auralink_turn_server_state{{server="{turn.url()}",state="{state}",transport="udp"}}'
+    name = f'auralink_turn_server_state{{server="{turn.url(transport)}",state="{state}",transport="{transport}"}}'
 
     async def measured() -> bool:
         return (await server.metrics()).get(name) == 1.0

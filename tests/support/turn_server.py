@@ -102,6 +102,10 @@ class TurnServer:
         """Let it go on after `stop` (SIGCONT)."""
         self._program.signal(signal.SIGCONT)
 
+    def reload_certificate(self) -> None:
+        """Have it read the files of its certificate again (SIGUSR2), as who renews them does."""
+        self._program.signal(signal.SIGUSR2)
+
     async def _answers(self) -> bool:
         assert self._program.runs, f"turnserver ended:\n{self.log}"
         for port in (self.port, *([self.tls_port] if self.pem else [])):
