@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import turn
+from . import turn, urls
 from .events import (
     Action,
     Connect,
@@ -33,6 +33,16 @@ WRONG_LOGIN = (401, 441)
 FORBIDDEN = 403
 MISMATCH = 437
 MORE_ATTEMPTS = 2  # RFC 8656 section 7.4: from other ports, and not without end
+TRY_ALTERNATE = 300
+MOST_ALTERNATES = 2  # one after the other
+
+
+class SentOn(Exception):
+    """Another server is to be asked instead."""
+
+    def __init__(self, reply: turn.Reply) -> None:
+        super().__init__(reply.phrase)
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Probe(Conversation[Report]):
     ) -> None:
         super().__init__(timing, random, streams=server.transport is not Transport.UDP)
         self._server, self._logins = server, logins
+        self._asked = server  # the one that is asked now
         self._ipv6, self._mirror = ipv6, mirror
         self._address: Address | None = None
         self._login = 0
@@ -77,7 +88,7 @@ class Probe(Conversation[Report]):
         verdict, reason = Verdict.UP, ""
         try:
             yield from self._reach()
-            yield from self._relay() if self._server.relays else self._bind_once()
+            yield from self._use()
             if self._open:
                 verdict, reason = Verdict.OPEN_RELAY, "it relays for people without credentials"
         except Failed as failed:
@@ -106,7 +117,7 @@ class Probe(Conversation[Report]):
         with self._step("connect"):
             tried = [*resolved.addresses[:MAX_ADDRESSES]]
             for address in tried:
-                self._actions.append(Connect(address, self._server))
+                self._actions.append(Connect(address, self._asked))
                 self._address = address
                 try:
                     yield from self._wait_for(Connected, self._timing.connect, "no connection")
@@ -116,10 +127,46 @@ class Probe(Conversation[Report]):
                 else:
                     break
 
+    def _use(self) -> Talk[None]:
+        """Do what it is for, wherever it sends us (RFC 8489 section 10)."""
+        been_at = {self._address}
+        while True:
+            try:
+                yield from self._relay() if self._server.relays else self._bind_once()
+                return
+            except SentOn as sent_on:
+                with self._step("redirect"):
+                    yield from self._go_on_at(sent_on.reply.alternate, sent_on.reply.domain, been_at)
+
+    def _go_on_at(self, alternate: Address | None, domain: str, been_at: set[Address | None]) -> Talk[None]:
+        if alternate is None or not alternate[1] or self._address is None:
+            raise Failed(Verdict.DOWN, "it sends us on, and does not say where (300)")
+        if (":" in alternate[0]) is not (":" in self._address[0]):
+            raise Failed(Verdict.DOWN, f"it sends us on to an address of another family, {alternate[0]} (300)")
+        if alternate in been_at:
+            raise Failed(Verdict.DOWN, "it sends us round in circles (300)")
+        if len(been_at) > MOST_ALTERNATES:
+            raise Failed(Verdict.DOWN, "it sends us on and on (300)")
+        been_at.add(alternate)
+        if domain:
+            try:
+                self._asked = replace(self._asked, host=urls.parse(f"turns:{domain}").host)
+            except urls.UrlError:
+                raise Failed(Verdict.DOWN, "it sends us on to a domain that is none (300)") from None
+        self._address, self._key = alternate, None  # a realm and a nonce are one server's
+        yield from self._connect_anew(alternate)
+
+    def _connect_anew(self, address: Address) -> Talk[None]:
+        self._forget_frames()
+        self._actions.append(Connect(address, self._asked))
+        yield from self._wait_for(Connected, self._timing.connect, "no connection")
+
     def _bind_once(self) -> Talk[None]:
         with self._step("binding"):
             asked = self._now
             reply = yield from self._ask(turn.binding, None)
+            if reply.code == TRY_ALTERNATE:
+                raise SentOn(reply)
             if reply.code:
                 raise _refusal(reply)
             if reply.mapped is None:
@@ -165,9 +212,10 @@ class Probe(Conversation[Report]):
             if reply.code != MISMATCH or self._address is None:
                 break
             # The kernel gave us the port of an earlier probe, which the server has not forgotten yet.
-            self._actions.append(Connect(self._address, self._server))
-            yield from self._wait_for(Connected, self._timing.connect, "no connection")
+            yield from self._connect_anew(self._address)
             reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+        if reply.code == TRY_ALTERNATE:
+            raise SentOn(reply)
         return reply
 
     def _allocated(self, reply: turn.Reply) -> None:
@@ -184,10 +232,18 @@ class Probe(Conversation[Report]):
         if not peers:
             raise Failed(Verdict.OWN_NETWORK_BROKEN, "we have no address of the relay's family")
         bound, refusal = [], None
+        patience = self._timing.exchange / len(peers)  # so that one that gets no answer leaves time for the others
         for channel, peer in enumerate(peers, turn.FIRST_CHANNEL):
-            reply = yield from self._ask_again_when_stale(
-                lambda id, channel=channel, peer=peer: turn.bind(id, self._key, channel, peer)  # type: ignore[misc]
-            )
+            try:
+                reply = yield from self._ask_again_when_stale(
+                    lambda id, channel=channel, peer=peer: turn.bind(id, self._key, channel, peer),  # type: ignore[misc]
+                    patience,
+                )
+            except Failed as failed:
+                if self._gone or self._now >= self._ends_at:
+                    raise
+                refusal = refusal or failed
+                continue
             if not reply.code:
                 bound.append(channel)
             elif reply.code == FORBIDDEN:

@@ -110,6 +110,27 @@ async def test_one_that_may_not_relay_to_us_is_forbidden(probe: ProbeOf) -> None
         assert (report.verdict, report.failed_step) == (Verdict.PEER_FORBIDDEN, "bind")
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_one_that_sends_people_on_is_as_good_as_the_other_one(
+    probe: ProbeOf, tmp_path: Path, transport: str
+) -> None:
+    pem = certificates.make(tmp_path, "coturn")
+    async with TurnServer(pem=pem) as other:
+        alternates = [
+            f"--alternate-server=127.0.0.1:{other.port}",
+            f"--tls-alternate-server=127.0.0.1:{other.tls_port}",
+        ]
+        async with TurnServer(*alternates, pem=pem) as server:
+            report = await probe(server.url(transport), tls=pem.trust())
+            assert (report.verdict, report.reason) == (Verdict.UP, "")
+            assert report.address == ("127.0.0.1", other.tls_port if transport == "tls" else other.port)
+            await other.sessions_end()
+            await other.kill()
+            report = await probe(server.url(transport), tls=pem.trust())
+            assert (report.verdict, report.was_sent_on) == (Verdict.DOWN, True)
+            assert "refused" in report.reason
+
+
 async def test_one_of_two_may_be_sick(probe: ProbeOf) -> None:
     async with two_turn_servers() as (first, second):
         await first.kill()
