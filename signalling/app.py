@@ -34,7 +34,7 @@ from state.redis_store import RedisStore
 from state.sharing import Sharing
 from state.wire import NodeRecord
 from turn_probe import urls
-from turn_probe.credentials import echo_login
+from turn_probe.credentials import EchoLogin, echo_login
 from turn_probe.fleet import Offered
 from turn_probe.mapped import NotSeen, mapped_address
 from turn_probe.monitor import PACE, Monitor
@@ -95,10 +95,10 @@ async def find_media_addresses(settings: Settings) -> Settings:
     return dataclasses.replace(settings, media_ip=found)
 
 
-def build_media_plane(settings: Settings) -> Engine:
-    """The media plane that the settings ask for; enter it to bind its sockets."""
+def build_media_plane(settings: Settings, own_probes: EchoLogin) -> Engine:
+    """The media plane that the settings ask for; enter it to bind its sockets. It answers probes of ours and others."""
     addresses = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip]
-    probes = [echo_login(secret) for secret in settings.turn_secret]
+    probes = [own_probes, *(echo_login(account.text) for account in settings.turn_accounts)]
     return Engine(
         EngineOptions(
             # Loopback only where page and server share a machine; and Firefox never checks loopback.
@@ -111,16 +111,21 @@ def build_media_plane(settings: Settings) -> Engine:
     )
 
 
-def build_monitor(settings: Settings, media: MediaPlane) -> Monitor | None:
+def new_echo_login() -> EchoLogin:
+    """For the probes of this very process: nobody else can have its media port too busy to answer them."""
+    return echo_login(secrets.token_hex(32))
+
+
+def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) -> Monitor | None:
     """Who watches the STUN and TURN servers, if there are any and they are to be watched."""
-    texts = [*(settings.turn if settings.turn_secret else ()), *settings.stun]
+    accounts = settings.turn_accounts
+    texts = [*(settings.turn if accounts else ()), *settings.stun]
     if not texts or not settings.turn_probe_interval:
         return None
     interval = settings.turn_probe_interval
     pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
     echo = media.announced if isinstance(media, Engine) else []
-    login = echo_login(settings.turn_secret[0] if settings.turn_secret else secrets.token_hex(16))
-    return Monitor([urls.parse(text) for text in texts], settings.turn_secret, echo, login, pace=pace)
+    return Monitor([urls.parse(text) for text in texts], accounts, echo, own_probes, pace=pace)
 
 
 def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:
@@ -199,11 +204,11 @@ def _burst(per_second: float, times: float) -> Rate:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Running]:
-    """Serve with `media` until the block ends. Media is the caller's: it is not closed here."""
+async def running(settings: Settings, media: MediaPlane, own_probes: EchoLogin | None = None) -> AsyncIterator[Running]:
+    """Serve with `media`, which answers `own_probes`, until the block ends. Media is the caller's: it stays open."""
     keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
     tokens = Tokens(keys)
-    ice = IceServerList(settings.stun, settings.turn, settings.turn_secret, settings.turn_lifetime)
+    ice = IceServerList(settings.stun, settings.turn, settings.turn_accounts, settings.turn_lifetime)
     conference = build_conference(settings, tokens, ice)
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
@@ -234,7 +239,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         ice.take(offered)
         server.dispatch(RelaysChanged(offered.reason))
 
-    monitor = build_monitor(settings, media)
+    monitor = build_monitor(settings, media, own_probes or new_echo_login())
     if monitor is not None:
         conference.relays = monitor.fleet
         monitor.probed = RelayMetrics(registry, monitor.fleet).probed
@@ -333,12 +338,13 @@ async def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
     settings = await find_media_addresses(settings)
+    own_probes = new_echo_login()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            media = await stack.enter_async_context(build_media_plane(settings))
+            media = await stack.enter_async_context(build_media_plane(settings, own_probes))
         except OSError as error:
             raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {why(error)}.") from None
-        server = await stack.enter_async_context(running(settings, media))
+        server = await stack.enter_async_context(running(settings, media, own_probes))
         loop.add_signal_handler(signal.SIGUSR1, server.restart_media)
         _announce(settings, server, media.port)
         gc.collect()

@@ -16,7 +16,7 @@ TOGETHER = 2.0  # intervals: so far apart we may notice of two servers that they
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A server to hand out. `login` is the number of the secret that it accepts."""
+    """A server to hand out. `login` is the number of the account that it accepts."""
 
     server: Server
     login: int = 0

@@ -11,8 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-from . import credentials
-from .credentials import EchoLogin
+from .credentials import Account, EchoLogin
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .fleet import Fleet, Offered
@@ -43,7 +42,7 @@ class Monitor:
     def __init__(
         self,
         servers: Sequence[Server],
-        secrets: Sequence[str],
+        accounts: Sequence[Account],
         echo: Sequence[Address],
         echo_login: EchoLogin,
         *,
@@ -55,7 +54,7 @@ class Monitor:
     ) -> None:
         self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
         self.changed, self.probed = changed, probed
-        self._secrets, self._timing = secrets, timing
+        self._accounts, self._timing = accounts, timing
         self._echo = EchoFound(echo, echo_login.ufrag, echo_login.password)
         self._tls = tls or ssl.create_default_context()
         self._free = asyncio.Semaphore(AT_ONCE)
@@ -87,7 +86,7 @@ class Monitor:
         self._take(report)
 
     def _new_probe(self, server: Server) -> Probe:
-        issued = [credentials.issue(secret, USER, time.time(), LIFETIME) for secret in self._secrets]
+        issued = [account.login(USER, time.time(), LIFETIME) for account in self._accounts]
         ipv6 = bool(self._echo.peers) and all(":" in host for host, _ in self._echo.peers)
         logins = [Login(login.username, login.password) for login in issued]
         return Probe(server, logins, self._timing, os.urandom, ipv6=ipv6)

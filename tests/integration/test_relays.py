@@ -143,6 +143,27 @@ async def test_a_server_with_the_old_secret_gets_credentials_made_with_it() -> N
             assert entries[0]["credential"] != entries[1]["credential"]
 
 
+async def test_a_fixed_login_is_measured_and_handed_out_as_it_is() -> None:
+    async with (
+        TurnServer("--lt-cred-mech", "--user=ann:her password", secret="") as fixed,
+        TurnServer() as shared,
+        running_server(
+            turn=f"{fixed.url()},{shared.url()}",
+            turn_secret=SECRET,
+            turn_user="ann:her password",
+            turn_probe_interval=1,
+            log_level="debug",
+        ) as server,
+    ):
+        await is_known(server, fixed, "up")
+        await is_known(server, shared, "up")
+        async with joined(server, "ada") as ada:
+            by_url = {entry["urls"][0]: entry for entry in (await ada.hears("welcome"))["ice_servers"]}
+            assert (by_url[fixed.url()]["username"], by_url[fixed.url()]["credential"]) == ("ann", "her password")
+            assert ":" in by_url[shared.url()]["username"]
+        assert "her password" not in server.log
+
+
 @pytest.mark.parametrize("interval", [1, pytest.param(22, marks=[pytest.mark.long, pytest.mark.timeout(180)])])
 async def test_one_that_allocates_and_does_not_relay_is_found_within_45_seconds(
     interval: int, network: Network
