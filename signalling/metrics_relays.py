@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -43,6 +43,16 @@ class RelayMetrics:
         for step in report.steps:
             self._steps.labels(step.name).observe(step.seconds)
         self._probes.labels(report.server.url, report.server.transport.value, report.verdict.value).inc()
+
+
+def watch_address(registry: CollectorRegistry, is_unknown: Callable[[], bool]) -> None:
+    """Tell whether it is not known yet where media is to be announced."""
+    gauge = Gauge(
+        f"{PREFIX}media_address_unknown",
+        "1 while no STUN server said how it sees this machine, so that media is announced at its own addresses.",
+        registry=registry,
+    )
+    gauge.set_function(lambda: float(is_unknown()))
 
 
 class _FleetCollector(Collector):

@@ -55,11 +55,16 @@ class Monitor:
         self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
         self.changed, self.probed = changed, probed
         self._accounts, self._timing = accounts, timing
-        self._echo = EchoFound(echo, echo_login.ufrag, echo_login.password)
+        self._echo_login = echo_login
+        self.look_at(echo)
         self._tls = tls or ssl.create_default_context()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._news = asyncio.Event()
         self._said: dict[Server, Verdict | None] = {}
+
+    def look_at(self, echo: Sequence[Address]) -> None:
+        """The media port is reached at these addresses from now on."""
+        self._echo = EchoFound(echo, self._echo_login.ufrag, self._echo_login.password)
 
     async def run(self) -> None:
         """Probe until cancelled."""
