@@ -66,7 +66,8 @@ class OneShot:
     def _new_probe(self, server: Server, *, mirror: bool = False) -> Probe:
         issued = [account.login("probe", time.time(), LIFETIME) for account in self.accounts]
         logins = [Login(login.username, login.password) for login in issued]
-        return Probe(server, logins, self.timing, os.urandom, mirror=mirror)
+        ipv6 = ":" in self.echo[0] if self.echo else None  # else we answer by the way on which we ask
+        return Probe(server, logins, self.timing, os.urandom, ipv6=ipv6, mirror=mirror)
 
     async def _mirrored(
         self, stack: contextlib.AsyncExitStack, prober: Prober, server: Server, relayed: Address, password: str

@@ -54,7 +54,10 @@ class Login:
 
 
 class Probe(Conversation[Report]):
-    """`mirror`: be the far end for another probe, whose relay is the peer: answer its checks until told `TimeUp`."""
+    """`ipv6`: the family of the relay to ask for; None: that of the server's own address.
+
+    `mirror`: be the far end for another probe, whose relay is the peer: answer its checks until told `TimeUp`.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Probe(Conversation[Report]):
         timing: Timing,
         random: Callable[[int], bytes],
         *,
-        ipv6: bool = False,
+        ipv6: bool | None = False,
         mirror: bool = False,
     ) -> None:
         super().__init__(timing, random, streams=server.transport is not Transport.UDP)
@@ -206,14 +209,18 @@ class Probe(Conversation[Report]):
             refused, nonce = f"it refuses our credentials ({reply.code})", reply.nonce or nonce
         raise Failed(Verdict.CREDENTIAL_ERROR, refused)
 
+    def _allocate(self, id: bytes) -> bytes:
+        ipv6 = self._address is not None and ":" in self._address[0] if self._ipv6 is None else self._ipv6
+        return turn.allocate(id, self._key, ipv6=ipv6)
+
     def _ask_for_relay(self) -> Talk[turn.Reply]:
-        reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+        reply = yield from self._ask_again_when_stale(self._allocate)
         for _ in range(MORE_ATTEMPTS):
             if reply.code != MISMATCH or self._address is None:
                 break
             # The kernel gave us the port of an earlier probe, which the server has not forgotten yet.
             yield from self._connect_anew(self._address)
-            reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+            reply = yield from self._ask_again_when_stale(self._allocate)
         if reply.code == TRY_ALTERNATE:
             raise SentOn(reply)
         return reply

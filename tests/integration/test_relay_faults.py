@@ -13,7 +13,8 @@ import pytest
 from tests.support import certificates
 from tests.support.certificates import Pem
 from tests.support.server import running_server
-from tests.support.turn_server import SECRET, TurnServer
+from tests.support.turn_server import SECRET, TurnServer, hold_relays
+from turn_probe import credentials
 
 from .test_relays import is_known, joined, turn_urls
 
@@ -87,6 +88,21 @@ async def test_a_relay_that_breaks_is_out_of_the_list_within_45_seconds(
             assert time.monotonic() - began < PROMISED
             await ada.hears("degraded")
         await is_known(server, turn, fault.state, fault.transport)
+
+
+async def test_a_relay_that_is_full_is_kept_and_handed_out_last() -> None:
+    async with TurnServer("--user-quota=2") as full, TurnServer() as other:
+        login = credentials.issue(SECRET, "probe", time.time(), 600.0)
+        taken = await hold_relays(full, 2, login.username, login.password)
+        async with running_server(
+            turn=f"{full.url()},{other.url()}", turn_secret=SECRET, turn_probe_interval=1
+        ) as server:
+            await is_known(server, full, "overloaded")
+            await is_known(server, other, "up")
+            async with joined(server, "ada") as ada:
+                assert turn_urls(await ada.hears("welcome")) == [other.url(), full.url()]
+        for transport in taken:
+            transport.close()
 
 
 async def test_a_relay_that_comes_and_goes_does_not_make_the_list_do_so() -> None:

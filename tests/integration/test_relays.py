@@ -82,6 +82,15 @@ async def test_through_the_relay_the_media_port_answers_and_the_server_is_up() -
         assert [one["observedValue"] for one in found["checks"]["turn:servers"]] == ["up", "up"]
 
 
+async def test_a_media_port_that_has_ipv6_only_is_reached_through_a_relay_that_has() -> None:
+    async with (
+        TurnServer(host="::1") as turn,
+        running_server(turn=turn.url(), stun=turn.stun_url, media_ip="::1", **QUICKLY) as server,
+    ):
+        await is_known(server, turn, "up")
+        assert (await server.metrics())['auralink_turn_probe_step_seconds_count{step="echo"}'] >= 1
+
+
 async def test_when_the_only_relay_dies_everybody_is_told_and_again_when_it_returns() -> None:
     async with TurnServer() as turn, running_server(turn=turn.url(), stun=turn.stun_url, **QUICKLY) as server:
         await is_known(server, turn, "up")

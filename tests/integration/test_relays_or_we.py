@@ -70,6 +70,9 @@ async def test_when_our_own_network_is_away_the_list_is_kept_and_only_a_relay_th
                 await is_cut_off(server, True)
                 await goes_on(server, first, rounds=2)
                 await goes_on(server, second, rounds=2)
+                labels = f'result="own_network_broken",server="{first.url()}",transport="udp"'
+                said_so = (await server.metrics())[f"auralink_turn_probes_total{{{labels}}}"]
+                assert (said_so > 0) is (cut is set_cable)  # else there is a way out, as far as our machine knows
                 async with joined(server, "bob") as bob:
                     assert len(turn_urls(await bob.hears("welcome"))) == 2
                 assert "X-Degraded-Mode" not in (await server.request("/health/detailed")).headers

@@ -62,6 +62,7 @@ class Pretended:
     sends_on_late: bool = False  # not before who asks has logged in
     delay: float = 0.010
     asked: list[stun.Message] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)  # the same, with what aioice does not know
     allocations: int = 0
     nonce: bytes = b"n1"
     channels: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Pretended:
             return self._relay(data)
         request = stun.parse_message(data)
         self.asked.append(request)
+        self.heard.append(data)
         if request.attributes.get("XOR-PEER-ADDRESS", ("",))[0] in self.ignored:
             return []
         if self.alternates and (not self.sends_on_late or "USERNAME" in request.attributes):
@@ -208,9 +210,10 @@ def drive_of(
     echo: EchoFound | None = None,
     connects: Callable[[Connect], Event] | None = None,
     resolved: Event | None = None,
+    ipv6: bool | None = False,
 ) -> Drive:
     """A probe of a pretended server that is about to begin."""
-    drive = Drive(Probe(server, logins, Timing(), random.Random(7).randbytes), pretended, echo=echo)
+    drive = Drive(Probe(server, logins, Timing(), random.Random(7).randbytes, ipv6=ipv6), pretended, echo=echo)
     drive.connects = connects or drive.connects
     drive.resolved = resolved or drive.resolved
     return drive

@@ -92,6 +92,14 @@ async def test_a_stun_server_is_an_echo_and_a_port_where_nobody_is_none() -> Non
         assert (await told("--echo", "127.0.0.1:9", turn.url()))[0]["state"] == "relay_silent"
 
 
+async def test_over_ipv6_it_asks_for_a_relay_with_an_ipv6_address() -> None:
+    async with TurnServer(host="::1") as turn:
+        for url in (turn.url("udp"), turn.url("tcp")):
+            (server,) = await told(url)
+            assert (server["state"], server["relayed_address"][0]) == ("up", "::1")
+            assert (await told("--echo", f"[::1]:{turn.port}", url))[0]["state"] == "up"
+
+
 async def test_fixed_credentials_serve_where_there_is_no_shared_secret() -> None:
     async with TurnServer("--user=ann:her password", "--lt-cred-mech", secret="") as turn:
         assert (await told("--user", "ann:her password", turn.url(), secret=""))[0]["state"] == "up"

@@ -9,7 +9,21 @@ from turn_probe.events import Connect, Connected, EchoFound, Event, Resolved
 from turn_probe.report import Verdict
 from turn_probe.urls import Server
 
-from .pretend import ECHO_PASSWORD, LOGIN, PEER, PEER6, STUN, TCP, UDP, WRONG, Pretended, broken, drive_of, probed
+from .pretend import (
+    ECHO_PASSWORD,
+    LOGIN,
+    PEER,
+    PEER6,
+    STUN,
+    TCP,
+    UDP,
+    WRONG,
+    Pretended,
+    attribute,
+    broken,
+    drive_of,
+    probed,
+)
 
 
 @pytest.mark.parametrize("server", [UDP, TCP])
@@ -147,6 +161,15 @@ def test_a_connection_that_breaks_while_channels_are_bound_is_no_question_of_the
     drive.come(0.5, broken(Verdict.DOWN, "it closed the connection"))
     report = drive.run()
     assert (report.verdict, report.reason, report.failed_step) == (Verdict.DOWN, "it closed the connection", "bind")
+
+
+@pytest.mark.parametrize(("host", "asks"), [("192.0.2.1", False), ("2001:db8::1", True)])
+def test_unless_told_otherwise_it_asks_for_a_relay_of_the_family_of_the_server(host: str, asks: bool) -> None:
+    pretended = Pretended()
+    drive_of(pretended, resolved=Resolved([(host, 3478)]), ipv6=None).run()
+    family = attribute(0x0017, bytes([stun.IPV6_PROTOCOL, 0, 0, 0]))  # REQUESTED-ADDRESS-FAMILY
+    allocates = [data for data in pretended.heard if data[:2] == b"\0\3"]
+    assert [family in data for data in allocates] == [asks, asks]
 
 
 def test_without_an_address_of_the_relay_s_family_nothing_is_said_of_the_server() -> None:

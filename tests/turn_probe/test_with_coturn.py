@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support import certificates
 from tests.support.network import private_network
+from tests.support.ports import free_port
 from tests.support.turn_server import SECRET, TurnServer, hold_relays, two_turn_servers
 from turn_probe import credentials
 from turn_probe.report import Verdict
@@ -97,6 +99,20 @@ async def test_a_used_up_quota_is_overload(probe: ProbeOf) -> None:
             for transport in taken:
                 transport.close()
         assert (report.verdict, report.failed_step) == (Verdict.OVERLOADED, "allocate")
+        assert "486" in report.reason
+
+
+async def test_relay_ports_that_are_all_taken_are_overload_too(probe: ProbeOf) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    async with TurnServer(f"--min-port={port}", f"--max-port={port}") as server:
+        login = credentials.issue(SECRET, "somebody", time.time(), 600.0)
+        (taken,) = await hold_relays(server, 1, login.username, login.password)
+        try:
+            report = await probe(server.url())
+        finally:
+            taken.close()
+        assert (report.verdict, report.failed_step) == (Verdict.OVERLOADED, "allocate")
+        assert "508" in report.reason
 
 
 async def test_one_that_asks_for_no_credentials_is_an_open_relay(probe: ProbeOf) -> None:
