@@ -81,12 +81,12 @@ class Fleet:
         elif report.server.relays:
             self._look_around(standing, now, certain=report.verdict is Verdict.OWN_NETWORK_BROKEN or not network)
         rounds = standing.measured
-        standing.take(report, now, condemn=not self.cut_off)
+        standing.take(report, now, condemn=not self._doubts(standing, now))
         if standing.measured > rounds:
             ranking = self._turn if report.server.relays else self._stun
             times = {s: known.round_trip for s, known in self.standings.items() if known.round_trip is not None}
             ranking.measured(report.server, times)
-        if report.server.relays and standing.in_trouble_since is not None:
+        if standing.in_trouble_since is not None and (report.server.relays or standing.in_trouble_since == now):
             self._ask_the_others(now, all_of_them=standing.in_trouble_since == now)
         return self._look_again()
 
@@ -111,6 +111,12 @@ class Fleet:
         return True
 
     # ------------------------------------------------------------------------------------------------ is it we?
+
+    def _doubts(self, standing: Standing, now: float) -> bool:
+        """Whether a failure is held against nobody. A STUN server may be noticed first, and is a small loss."""
+        if self.cut_off or standing.server.relays or not self._turn.order:
+            return self.cut_off
+        return self._nothing_answers(standing, now, certain=True)
 
     def _look_around(self, standing: Standing, now: float, *, certain: bool) -> None:
         """A TURN server fails: does anything else answer? `certain`: our own machine says that we are cut off."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from . import turn, urls
+from . import turn
+from .alternate import TRY_ALTERNATE, SentOn, Way
 from .events import (
     Action,
     Connect,
@@ -33,16 +34,6 @@ WRONG_LOGIN = (401, 441)
 FORBIDDEN = 403
 MISMATCH = 437
 MORE_ATTEMPTS = 2  # RFC 8656 section 7.4: from other ports, and not without end
-TRY_ALTERNATE = 300
-MOST_ALTERNATES = 2  # one after the other
-
-
-class SentOn(Exception):
-    """Another server is to be asked instead."""
-
-    def __init__(self, reply: turn.Reply) -> None:
-        super().__init__(reply.phrase)
-        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,33 +122,20 @@ class Probe(Conversation[Report]):
                     break
 
     def _use(self) -> Talk[None]:
-        """Do what it is for, wherever it sends us (RFC 8489 section 10)."""
-        been_at = {self._address}
+        """Do what it is for, wherever it sends us."""
+        if self._address is None:
+            raise Failed(Verdict.DOWN, "it has no address")
+        way = Way(self._server, self._address)
         while True:
             try:
                 yield from self._relay() if self._server.relays else self._bind_once()
                 return
             except SentOn as sent_on:
                 with self._step("redirect"):
-                    yield from self._go_on_at(sent_on.reply.alternate, sent_on.reply.domain, been_at)
-
-    def _go_on_at(self, alternate: Address | None, domain: str, been_at: set[Address | None]) -> Talk[None]:
-        if alternate is None or not alternate[1] or self._address is None:
-            raise Failed(Verdict.DOWN, "it sends us on, and does not say where (300)")
-        if (":" in alternate[0]) is not (":" in self._address[0]):
-            raise Failed(Verdict.DOWN, f"it sends us on to an address of another family, {alternate[0]} (300)")
-        if alternate in been_at:
-            raise Failed(Verdict.DOWN, "it sends us round in circles (300)")
-        if len(been_at) > MOST_ALTERNATES:
-            raise Failed(Verdict.DOWN, "it sends us on and on (300)")
-        been_at.add(alternate)
-        if domain:
-            try:
-                self._asked = replace(self._asked, host=urls.parse(f"turns:{domain}").host)
-            except urls.UrlError:
-                raise Failed(Verdict.DOWN, "it sends us on to a domain that is none (300)") from None
-        self._address, self._key = alternate, None  # a realm and a nonce are one server's
-        yield from self._connect_anew(alternate)
+                    way.follow(sent_on.reply)
+                    self._asked, self._address = way.server, way.address
+                    self._key = None  # a realm and a nonce are one server's
+                    yield from self._connect_anew(way.address)
 
     def _connect_anew(self, address: Address) -> Talk[None]:
         self._forget_frames()

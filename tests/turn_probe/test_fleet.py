@@ -96,12 +96,14 @@ def test_when_everything_answers_again_what_failed_in_the_dark_is_held_against_n
     watch = Watch(A, B, BESIDE, NEUTRAL)
     watch.goes_on(60)
     everything = dict.fromkeys(watch.world, Verdict.UP)
-    for first in watch.world:  # to answer again, a moment before the others
+    for first in watch.world:  # to answer again, while the others still fail for a moment
         watch.world |= dict.fromkeys(watch.world, Verdict.DOWN)
         watch.goes_on(300)
         assert watch.fleet.cut_off
         watch.world[first] = Verdict.UP
-        watch.goes_on(1)
+        while watch.fleet.cut_off:
+            watch.goes_on(0.5)
+        watch.goes_on(1.5)
         watch.world |= everything
         watch.goes_on(60)
         assert not watch.fleet.cut_off
@@ -116,6 +118,13 @@ def test_what_never_answered_since_the_start_is_no_evidence() -> None:
     watch.goes_on(45)
     assert watch.turn == []
     assert not watch.fleet.cut_off
+
+
+def test_at_the_start_nothing_has_fallen_silent_yet_so_that_the_world_is_as_it_looks() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.world |= dict.fromkeys(watch.world, Verdict.DOWN)
+    watch.goes_on(45)
+    assert watch.turn == []
 
 
 def test_what_had_stopped_to_answer_before_is_no_evidence_either() -> None:
