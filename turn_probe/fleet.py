@@ -76,7 +76,7 @@ class Fleet:
         """
         self.counts[report.verdict] += 1
         standing = self.standings[report.server]
-        if report.verdict.was_reached:
+        if report.was_reached:
             self._see_again(now)
         elif report.server.relays:
             self._look_around(standing, now, certain=report.verdict is Verdict.OWN_NETWORK_BROKEN or not network)
@@ -113,7 +113,7 @@ class Fleet:
     # ------------------------------------------------------------------------------------------------ is it we?
 
     def _doubts(self, standing: Standing, now: float) -> bool:
-        """Whether a failure is held against nobody. A STUN server may be noticed first, and is a small loss."""
+        """Whether a failure is held against nobody; of STUN servers, which are a small loss, as soon as it might be."""
         if self.cut_off or standing.server.relays or not self._turn.order:
             return self.cut_off
         return self._nothing_answers(standing, now, certain=True)

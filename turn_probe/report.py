@@ -30,11 +30,6 @@ class Verdict(Enum):
         """Whether clients can do something with the server."""
         return self in (Verdict.UP, Verdict.OPEN_RELAY, Verdict.OVERLOADED)
 
-    @property
-    def was_reached(self) -> bool:
-        """Whether the server itself said something, so that there is a way to it. TLS that fails may be a proxy's."""
-        return self.usable or self in (Verdict.CREDENTIAL_ERROR, Verdict.PEER_FORBIDDEN, Verdict.RELAY_SILENT)
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -59,6 +54,12 @@ class Report:
     login: int = 0
     round_trip: float | None = None  # seconds, the median through the relay or to the STUN server
     loss: float | None = None  # share of what was sent and did not come back
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether the server itself said something, so that there is a way to it. TLS that fails may be a proxy's."""
+        refusals = (Verdict.CREDENTIAL_ERROR, Verdict.PEER_FORBIDDEN, Verdict.RELAY_SILENT)
+        return self.verdict.usable or self.verdict in refusals or self.relayed is not None
 
     @property
     def was_sent_on(self) -> bool:

@@ -70,7 +70,7 @@ class Standing:
         self.last = report
         pace = self._pace
         quickly = False
-        if report.verdict.was_reached:
+        if report.was_reached:
             self.reached_at = now
         if report.verdict is not Verdict.OWN_NETWORK_BROKEN:
             self._refused_since = None

@@ -179,6 +179,12 @@ def test_one_to_which_our_machine_has_no_way_does_not_make_a_network_broken() ->
     assert not watch.fleet.cut_off
 
 
+def test_that_we_lack_an_address_of_the_family_of_a_relay_is_no_broken_network() -> None:
+    fleet = Fleet([A], Pace(), lambda: 0.5, 0.0)
+    fleet.take(Report(A, Verdict.OWN_NETWORK_BROKEN, "no address", (), relayed=("192.0.2.1", 1)), 1.0)
+    assert not fleet.cut_off
+
+
 def test_a_stun_server_on_the_same_machine_is_not_neutral() -> None:
     watch = Watch(A, BESIDE)
     watch.goes_on(60)
