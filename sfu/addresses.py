@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ifaddr
 
@@ -15,6 +15,10 @@ class LocalAddress:
     host: str
     public_host: str | None = None
     public_port: int | None = None
+
+    def announced_as(self, host: str, public: str) -> LocalAddress:
+        """The same, but announced as `public` if it is the address `host`."""
+        return replace(self, public_host=public) if self.host == host else self
 
     def is_loopback(self) -> bool:
         """Whether it serves this machine only."""

@@ -130,21 +130,17 @@ class Engine:
         self._closed = True
         for peer_id in list(self._members):
             await self.close_peer(peer_id)
-        self._bound.close()
+        self.ports.close()
         self._news.set()
 
     @property
     def port(self) -> int:
         """The number of the UDP port in use, and of the TCP port."""
-        return self._bound.number
+        return self.ports.number
 
     @property
-    def announced(self) -> list[tuple[str, int]]:
-        """Where clients send media to by UDP: host and port of each candidate."""
-        return [(one.address, one.port) for one in self._bound.candidates() if one.transport == "udp"]
-
-    @property
-    def _bound(self) -> MediaPorts:
+    def ports(self) -> MediaPorts:
+        """Where media arrives. Raises RuntimeError outside of the block."""
         if self._media_ports is None:
             raise RuntimeError("the engine is used outside of its block")
         return self._media_ports
@@ -205,7 +201,7 @@ class Engine:
             ice_ufrag=credentials.ufrag,
             ice_pwd=credentials.password,
             fingerprint=self._certificate.fingerprint,
-            candidates=self._bound.candidates(),
+            candidates=self.ports.candidates(),
             session_id=member.session_id,
             session_version=member.session_version,
             start_bitrate_kbps=self._options.start_bitrate_kbps,
@@ -247,8 +243,8 @@ class Engine:
             "media_handshakes_running": float(self._handshakes.running),
             "tasks": float(len(asyncio.all_tasks())),
         }
-        counters = self.counters.export() | self._bound.counts()
-        return MediaStats(counters, gauges | self._bound.gauges())
+        counters = self.counters.export() | self.ports.counts()
+        return MediaStats(counters, gauges | self.ports.gauges())
 
     async def events(self) -> AsyncIterator[MediaEvent]:
         """See MediaPlane."""
@@ -366,7 +362,7 @@ class Engine:
             peer.transport.repeat_checks(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
             self._board.follow_moves(now)
-            self._bound.give_queues((path for peer in peers if (path := peer.transport.path) is not None), now)
+            self.ports.give_queues((path for peer in peers if (path := peer.transport.path) is not None), now)
             for peer in peers:
                 peer.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:
@@ -376,7 +372,7 @@ class Engine:
                 peer.send_reports(now)
                 peer.transport.check_liveness(now)
             self._demux.prune()
-            self._bound.sweep(now)
+            self.ports.sweep(now)
         self._flush()
 
     def _update_speakers(self, peers: Sequence[Peer]) -> None:

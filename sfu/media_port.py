@@ -165,6 +165,11 @@ class MediaPort:
 
     # ------------------------------------------------------------------------------------------- for others
 
+    def announce(self, host: str, public: str) -> None:
+        """Name `public` for the local address `host`."""
+        for socket in self._sockets:
+            socket.local = socket.local.announced_as(host, public)
+
     def candidates(self) -> list[Candidate]:
         """All our addresses, in the order they were given; loopback is of use to one machine only, so it is last."""
         ordered = sorted(self._sockets, key=lambda one: one.local.is_loopback())

@@ -79,6 +79,17 @@ class MediaPorts:
         if self._tcp is not None:
             self._tcp.sweep(now)
 
+    @property
+    def announced(self) -> list[tuple[str, int]]:
+        """Where clients send media to by UDP: host and port of each candidate."""
+        return [(one.address, one.port) for one in self._udp.candidates()]
+
+    def announce(self, host: str, public: str) -> None:
+        """Name `public` for the local address `host`, for both."""
+        self._udp.announce(host, public)
+        if self._tcp is not None:
+            self._tcp.announce(host, public)
+
     def candidates(self) -> list[Candidate]:
         """All our addresses, UDP first."""
         return self._udp.candidates() + (self._tcp.candidates() if self._tcp is not None else [])

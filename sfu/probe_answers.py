@@ -17,7 +17,8 @@ class ProbeAnswers:
 
     def __init__(self, logins: Mapping[str, str]) -> None:
         self._logins = dict(logins)
-        self._budget = Budget(PROBES)
+        # Of several logins some are known to more people than others are, so that each has a budget of its own.
+        self._budgets = {ufrag: Budget(PROBES) for ufrag in logins}
 
     def knows(self, ufrag: str) -> bool:
         """Whether it is the ufrag of a probe."""
@@ -28,7 +29,8 @@ class ProbeAnswers:
 
         Raises StunError.
         """
-        if not self._budget.take(now):
+        budget = self._budgets.get(stun.username_of(datagram))
+        if budget is None or not budget.take(now):
             return None
         check = stun.parse(datagram)
         password = self._logins.get(check.username.partition(":")[0], "")

@@ -229,6 +229,13 @@ class TcpPort:
 
     # ------------------------------------------------------------------------------------------- for others
 
+    def announce(self, host: str, public: str) -> None:
+        """Name `public` for the local address `host`."""
+        self._listeners = {
+            number: (listener, address.announced_as(host, public))
+            for number, (listener, address) in self._listeners.items()
+        }
+
     def candidates(self) -> list[Candidate]:
         """Where we listen, in the order that the addresses were given; loopback is last."""
         ordered = sorted((address for _, address in self._listeners.values()), key=LocalAddress.is_loopback)

@@ -35,9 +35,9 @@ from state.redis_store import RedisStore
 from state.sharing import Sharing
 from state.wire import NodeRecord
 from turn_probe import urls
-from turn_probe.credentials import echo_login
+from turn_probe.credentials import EchoLogin, echo_login
 from turn_probe.fleet import Offered
-from turn_probe.mapped import NotSeen, mapped_address
+from turn_probe.mapped import Mapped
 from turn_probe.monitor import PACE, Monitor
 from turn_probe.standing import Pace
 
@@ -47,7 +47,7 @@ from .admin_circuits import CircuitAdmin
 from .certificates import Certificate, CertificateError
 from .cluster import Cluster
 from .conference import Conference, Rules
-from .config import AUTO, Bind, ConfigError, MediaAddress, Settings, is_loopback
+from .config import AUTO, Bind, ConfigError, Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
 from .ice_servers import IceServerList
@@ -55,9 +55,10 @@ from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
-from .metrics_relays import RelayMetrics
+from .metrics_relays import RelayMetrics, watch_address
 from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
+from .public_address import PublicAddress
 from .readiness import Readiness
 from .server import Server
 from .tokens import AdminTokens, Key, Tokens, secret_key
@@ -82,28 +83,14 @@ class Running:
     restart_media: Callable[[], None]  # have everybody build new media connections
 
 
-async def find_media_addresses(settings: Settings) -> Settings:
-    """The settings with the addresses that `--media-ip auto` stands for. Raises ConfigError if nobody can tell."""
-    if settings.media_ip != (AUTO,):
-        return settings
-    try:
-        seen = await mapped_address([urls.parse(text) for text in settings.stun])
-    except NotSeen as error:
-        raise ConfigError(f"--media-ip auto: no STUN server says how it sees this machine ({error}).") from None
-    log.info("Media is announced at %s for %s", seen.public, seen.local)
-    own = [address.host for address in local_addresses(loopback=settings.dev_mode)]
-    found = tuple(MediaAddress(host, seen.public if host == seen.local else host) for host in own)
-    return dataclasses.replace(settings, media_ip=found)
-
-
-def build_media_plane(settings: Settings) -> Engine:
-    """The media plane that the settings ask for; enter it to bind its sockets."""
-    addresses = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip]
-    probes = [echo_login(secret) for secret in settings.turn_secret]
+def build_media_plane(settings: Settings, own_probes: EchoLogin) -> Engine:
+    """The media plane that the settings ask for; enter it to bind its sockets. It answers probes of ours and others."""
+    named = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip if a != AUTO]
+    probes = [own_probes, *(echo_login(account.text) for account in settings.turn_accounts)]
     return Engine(
         EngineOptions(
             # Loopback only where page and server share a machine; and Firefox never checks loopback.
-            addresses or local_addresses(loopback=settings.dev_mode),
+            named or local_addresses(loopback=settings.dev_mode),
             settings.media_port,
             settings.media_tcp,
             publish_kbps=settings.max_publish_kbps,
@@ -112,16 +99,21 @@ def build_media_plane(settings: Settings) -> Engine:
     )
 
 
-def build_monitor(settings: Settings, media: MediaPlane) -> Monitor | None:
+def new_echo_login() -> EchoLogin:
+    """For the probes of this very process: nobody else can have its media port too busy to answer them."""
+    return echo_login(secrets.token_hex(32))
+
+
+def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) -> Monitor | None:
     """Who watches the STUN and TURN servers, if there are any and they are to be watched."""
-    texts = [*(settings.turn if settings.turn_secret else ()), *settings.stun]
+    accounts = settings.turn_accounts
+    texts = [*(settings.turn if accounts else ()), *settings.stun]
     if not texts or not settings.turn_probe_interval:
         return None
     interval = settings.turn_probe_interval
     pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
-    echo = media.announced if isinstance(media, Engine) else []
-    login = echo_login(settings.turn_secret[0] if settings.turn_secret else secrets.token_hex(16))
-    return Monitor([urls.parse(text) for text in texts], settings.turn_secret, echo, login, pace=pace)
+    echo = media.ports.announced if isinstance(media, Engine) else []
+    return Monitor([urls.parse(text) for text in texts], accounts, echo, own_probes, pace=pace)
 
 
 def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:
@@ -201,11 +193,19 @@ def _burst(per_second: float, times: float) -> Rate:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Running]:
-    """Serve with `media` until the block ends. Media is the caller's: it is not closed here."""
+async def running(
+    settings: Settings,
+    media: MediaPlane,
+    own_probes: EchoLogin | None = None,
+    address: PublicAddress | None = None,
+) -> AsyncIterator[Running]:
+    """Serve with `media` until the block ends. Media is the caller's: it is not closed here.
+
+    It answers `own_probes`, and is announced at `address` if STUN servers are to tell that.
+    """
     keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
     tokens = Tokens(keys)
-    ice = IceServerList(settings.stun, settings.turn, settings.turn_secret, settings.turn_lifetime)
+    ice = IceServerList(settings.stun, settings.turn, settings.turn_accounts, settings.turn_lifetime)
     conference = build_conference(settings, tokens, ice)
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
@@ -236,7 +236,7 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         ice.take(offered)
         server.dispatch(RelaysChanged(offered.reason))
 
-    monitor = build_monitor(settings, media)
+    monitor = build_monitor(settings, media, own_probes or new_echo_login())
     if monitor is not None:
         conference.relays = monitor.fleet
         monitor.probed = RelayMetrics(registry, monitor.fleet).probed
@@ -245,7 +245,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
     tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
     public = [*Readiness(server, conference, media, lag).routes(), http.description(version)]
-    operators = Operators(media, counts, lag, conference, version, time.monotonic())
+    operators = Operators(
+        media, counts, lag, conference, version, time.monotonic(), address.checks if address else dict
+    )
     admin, circuits = Admin(server), CircuitAdmin(server)
     middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
     web = http.build(
@@ -265,6 +267,12 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         theirs = application(routes, middleware)
         listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
 
+    def address_learned(seen: Mapped) -> None:
+        if isinstance(media, Engine):
+            media.ports.announce(seen.local, seen.public)
+            if monitor is not None:
+                monitor.look_at(media.ports.announced)
+
     async def stop() -> None:
         grace = settings.shutdown_grace
         if await server.retire() or settings.migrate_to:
@@ -281,6 +289,9 @@ async def running(settings: Settings, media: MediaPlane) -> AsyncIterator[Runnin
         background = [core, tasks.create_task(lag.measure(), name="event-loop-lag")]
         if certificate is not None:
             background.append(tasks.create_task(certificate.watch(), name="certificate"))
+        if address is not None:
+            watch_address(registry, lambda: address.seen is None)
+            background.append(tasks.create_task(address.keep_asking(address_learned), name="public address"))
         if monitor is not None:
             background.append(tasks.create_task(monitor.run(), name="relays"))
         listening = [tasks.create_task(listener.run_until_told(), name="http") for listener in listeners]
@@ -334,13 +345,17 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    settings = await find_media_addresses(settings)
+    own_probes = new_echo_login()
+    address = PublicAddress([urls.parse(text) for text in settings.stun]) if settings.media_ip == (AUTO,) else None
+    seen = await address.find() if address else None
     async with contextlib.AsyncExitStack() as stack:
         try:
-            media = await stack.enter_async_context(build_media_plane(settings))
+            media = await stack.enter_async_context(build_media_plane(settings, own_probes))
         except OSError as error:
             raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {why(error)}.") from None
-        server = await stack.enter_async_context(running(settings, media))
+        if seen is not None:
+            media.ports.announce(seen.local, seen.public)
+        server = await stack.enter_async_context(running(settings, media, own_probes, address))
         loop.add_signal_handler(signal.SIGUSR1, server.restart_media)
         _announce(settings, server, media.port)
         gc.collect()

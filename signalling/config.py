@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from turn_probe import urls
+from turn_probe.credentials import Account, FixedUser, accounts, fixed_user
 
 from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
 
@@ -150,10 +151,7 @@ def _ice_url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.partition(":")[0] not in schemes:
             raise ConfigError(f"{text!r} is not a URL like {schemes[0]}:example.org:3478")
-        try:
-            return urls.parse(text).url
-        except urls.UrlError as error:
-            raise ConfigError(str(error)) from None
+        return urls.parse(text).url
 
     return parse
 
@@ -291,6 +289,9 @@ class Settings:
     stun: tuple[str, ...] = _option((), _list(_ice_url("stun", "stuns")), "STUN servers for clients", "URL,…")
     turn: tuple[str, ...] = _option((), _list(_ice_url("turn", "turns")), "TURN servers for clients", "URL,…")
     turn_secret: tuple[str, ...] = _option((), _list(_text), "secrets shared with them, newest first", "SECRET,…")
+    turn_user: FixedUser | None = _option(  # noqa: RUF009 - as all others
+        None, fixed_user, "one login for everybody, for TURN servers that know no secret", "NAME:PASSWORD"
+    )
     turn_lifetime: float = _option(
         21_600.0, _number(60.0, 604_800.0, "a time in seconds"), "seconds TURN credentials are valid", "SECONDS"
     )
@@ -328,6 +329,11 @@ class Settings:
     ready_file: str = _option("", _text, "write the ports as JSON to this file when ready", "PATH")
 
     @property
+    def turn_accounts(self) -> list[Account]:
+        """How to log in at the TURN servers, in the order in which it is tried."""
+        return accounts(self.turn_secret, self.turn_user)
+
+    @property
     def dev_mode(self) -> bool:
         """No keys: a key is made at start, and HTTP is for this machine only."""
         return not self.keys
@@ -359,7 +365,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
             continue
         try:
             values[option.name] = option.metadata["parse"](text)
-        except ConfigError as error:
+        except ValueError as error:  # ConfigError too
             raise ConfigError(f"{source}: {error}.") from None
     settings = Settings(**values)
     _check_together(settings)
@@ -379,8 +385,10 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("--admin-keys shares a key with --keys: who makes tokens for members could administer.")
     if settings.redis_url and settings.dev_mode:
         raise ConfigError("--redis-url needs --keys: instances that share rooms accept each other's tokens.")
-    if settings.turn and not settings.turn_secret:
-        raise ConfigError("--turn needs --turn-secret, the secret the TURN servers share with this one.")
+    if settings.turn and not settings.turn_accounts:
+        raise ConfigError(
+            "--turn needs --turn-secret, the secret the TURN servers share with this one, or --turn-user NAME:PASSWORD."
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from turn_probe import credentials
+from turn_probe.credentials import Account
 from turn_probe.fleet import Offer, Offered
 from turn_probe.urls import parse
 
@@ -15,20 +15,20 @@ from . import messages as m
 class IceServerList:
     """The configured servers, until `take` says what was measured.
 
-    Of several secrets the first is the newest: it signs what is handed out, except for servers that take another one.
+    Of several accounts the first is handed out a login of, except for servers that take another one.
     """
 
     def __init__(
         self,
         stun: Sequence[str] = (),
         turn: Sequence[str] = (),
-        turn_secrets: Sequence[str] = (),
+        accounts: Sequence[Account] = (),
         lifetime: float = 6 * 3600.0,
     ) -> None:
         """`lifetime` is in seconds: for so long TURN credentials are valid. Raises UrlError."""
-        self._secrets = turn_secrets
+        self._accounts = accounts
         self._lifetime = lifetime
-        turn = turn if turn_secrets else ()
+        turn = turn if accounts else ()
         self._offered = Offered(
             turn=tuple(Offer(parse(url)) for url in turn), stun=tuple(Offer(parse(url)) for url in stun)
         )
@@ -42,7 +42,7 @@ class IceServerList:
         offered = self._offered
         servers = [m.IceServer(urls=[offer.server.url for offer in offered.stun])] if offered.stun else []
         for number, offers in groupby(offered.turn, key=lambda offer: offer.login):
-            login = credentials.issue(self._secrets[number], participant, wall, self._lifetime)
+            login = self._accounts[number].login(participant, wall, self._lifetime)
             urls = [offer.server.url for offer in offers]
             servers.append(m.IceServer(urls=urls, username=login.username, credential=login.password))
         return servers

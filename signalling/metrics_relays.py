@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -45,6 +45,16 @@ class RelayMetrics:
         self._probes.labels(report.server.url, report.server.transport.value, report.verdict.value).inc()
 
 
+def watch_address(registry: CollectorRegistry, is_unknown: Callable[[], bool]) -> None:
+    """Tell whether it is not known yet where media is to be announced."""
+    gauge = Gauge(
+        f"{PREFIX}media_address_unknown",
+        "1 while no STUN server said how it sees this machine, so that media is announced at its own addresses.",
+        registry=registry,
+    )
+    gauge.set_function(lambda: float(is_unknown()))
+
+
 class _FleetCollector(Collector):
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -78,6 +88,6 @@ class _FleetCollector(Collector):
         )
         yield GaugeMetricFamily(
             f"{PREFIX}turn_probe_cut_off",
-            "1 while every TURN server and whatever is neutral failed at once, so that the last list is kept.",
+            "1 while nothing answers, no TURN server and nothing else, so that the last list is kept.",
             float(self._fleet.cut_off),
         )

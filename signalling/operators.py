@@ -148,6 +148,7 @@ class Operators:
     conference: Conference
     version: str
     started: float  # in seconds, monotonic
+    more_checks: Callable[[], dict[str, list[health.Check]]] = dict
 
     def routes(self, reading: Door) -> list[BaseRoute]:
         """Their places, for those whom `reading` lets in."""
@@ -169,7 +170,8 @@ class Operators:
             lag=self.lag.worst,
             counts=self.counts.sizes()._asdict(),
             media=stats.gauges if stats else None,
-            dependencies=dependencies.checks(self.conference, Instant(time.monotonic(), time.time())),
+            dependencies=dependencies.checks(self.conference, Instant(time.monotonic(), time.time()))
+            | self.more_checks(),
             degraded=dependencies.degraded(self.conference),
         )
         return answer(found, health.MEDIA_TYPE, 503 if found["status"] == "fail" else 200)

@@ -11,9 +11,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import urls
+from . import credentials, urls
 from .one_shot import OneShot
-from .probe import Login
 from .report import Report, Verdict
 from .table import plain, table
 
@@ -35,7 +34,11 @@ def add_parser(subparsers: Any) -> None:
         help="turn:HOST:PORT?transport=udp|tcp, turns:HOST, stun:HOST, stuns:HOST (default: AURALINK_TURN and _STUN)",
     )
     add("--secret", metavar="SECRET[,SECRET]", help="shared with the servers; else AURALINK_TURN_SECRET is used")
-    add("--user", metavar="NAME:PASSWORD", help="fixed credentials, for servers without a shared secret")
+    add(
+        "--user",
+        metavar="NAME:PASSWORD",
+        help="fixed credentials, for servers without a shared secret; else AURALINK_TURN_USER is used",
+    )
     add(
         "--echo",
         type=_echo,
@@ -64,9 +67,11 @@ def run(options: argparse.Namespace) -> None:
     except urls.UrlError as error:
         _give_up(str(error))
     secret = options.secret or os.environ.get("AURALINK_TURN_SECRET", "")
-    name, colon, password = (options.user or "").partition(":")
-    if options.user and not (name and colon and password):
-        _give_up("--user is not of the form NAME:PASSWORD")
+    user = options.user or os.environ.get("AURALINK_TURN_USER", "")
+    try:
+        fixed = credentials.fixed_user(user) if user else None
+    except ValueError:
+        _give_up(f"{'--user' if options.user else 'AURALINK_TURN_USER'} is not of the form NAME:PASSWORD")
     tls = ssl.create_default_context()
     if options.ca:
         try:
@@ -74,8 +79,7 @@ def run(options: argparse.Namespace) -> None:
         except OSError:
             _give_up(f"the certificates in {options.ca!r} cannot be read")
     one_shot = OneShot(
-        [part.strip() for part in secret.split(",") if part.strip()],
-        Login(name, password) if options.user else None,
+        credentials.accounts([part.strip() for part in secret.split(",") if part.strip()], fixed),
         options.echo,
         tls,
     )

@@ -1,7 +1,7 @@
-"""Short-lived TURN credentials by the REST scheme that coturn and others understand.
+"""TURN credentials: short-lived ones by the REST scheme that coturn and others understand, or fixed ones.
 
-The server shares a secret with the TURN servers and no state: the username says until when it is valid, the password
-proves that somebody with the secret said so.
+With the scheme the server shares a secret with the TURN servers and no state: the username says until when it is valid,
+the password proves that somebody with the secret said so.
 """
 
 from __future__ import annotations
@@ -15,18 +15,55 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a TURN client logs in with; `expires` is in seconds since 1970."""
+    """What a TURN client logs in with."""
 
     username: str
     password: str = field(repr=False)
-    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """A secret of ours and the TURN servers', by which there is a login for everybody."""
+
+    text: str = field(repr=False)
+
+    def login(self, user: str, wall: float, lifetime: float) -> Credentials:
+        """As `issue`."""
+        return issue(self.text, user, wall, lifetime)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedUser:
+    """One login for everybody, for ever."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def login(self, user: str, wall: float, lifetime: float) -> Credentials:
+        """The one there is."""
+        return Credentials(self.name, self.text)
+
+
+Account = SharedSecret | FixedUser  # `text` is what only those know who may use the account
+
+
+def accounts(secrets: Sequence[str], user: FixedUser | None = None) -> list[Account]:
+    """All accounts in the order in which they are tried: the secrets, newest first, then the fixed user."""
+    return [*(SharedSecret(secret) for secret in secrets), *([user] if user else [])]
+
+
+def fixed_user(text: str) -> FixedUser:
+    """Read NAME:PASSWORD; the name has no colon. Raises ValueError, which does not tell the password."""
+    name, _, password = text.partition(":")
+    if not name or not password:
+        raise ValueError("it is not of the form NAME:PASSWORD")
+    return FixedUser(name, password)
 
 
 def issue(secret: str, user: str, wall: float, lifetime: float) -> Credentials:
     """Credentials for `user` that are valid for `lifetime` seconds after `wall` (seconds since 1970)."""
-    expires = int(wall + lifetime)
-    username = f"{expires}:{user}"
-    return Credentials(username, password_of(secret, username), expires)
+    username = f"{int(wall + lifetime)}:{user}"
+    return Credentials(username, password_of(secret, username))
 
 
 def password_of(secret: str, username: str) -> str:
@@ -53,7 +90,7 @@ class EchoLogin:
 
 
 def echo_login(secret: str) -> EchoLogin:
-    """Known to whoever knows the TURN secret: every instance, and `auralink probe`. The ufrag is no secret, but nobody
-    can guess it, so that nobody can use up what the media port answers in a second."""
+    """Known to whoever knows the TURN secret, or the password of a fixed user, and so to `auralink probe`. The ufrag is
+    no secret, but nobody can guess it, so that nobody else can use up what the media port answers in a second."""
     digest = hmac.new(secret.encode(), b"auralink probe", hashlib.sha256).hexdigest()
     return EchoLogin(digest[:16], digest[16:48])

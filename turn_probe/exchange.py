@@ -124,6 +124,11 @@ class Conversation(Generic[Outcome]):
         finally:
             self._steps.append(Step(name, self._now - began, error))
 
+    def _forget_frames(self) -> None:
+        """What was left half is no beginning of what another connection brings."""
+        if self._frames is not None:
+            self._frames = turn.Frames()
+
     def _next(self, until: float) -> Talk[Event]:
         event = yield min(until, self._ends_at)
         if isinstance(event, Broken):
@@ -139,22 +144,23 @@ class Conversation(Generic[Outcome]):
                 return event
         raise Failed(Verdict.DOWN, f"{otherwise} in {self._now - began:.1f} s")
 
-    def _ask_again_when_stale(self, build: Callable[[bytes], bytes]) -> Talk[turn.Reply]:
-        reply = yield from self._ask(build, self._key)
+    def _ask_again_when_stale(self, build: Callable[[bytes], bytes], patience: float = math.inf) -> Talk[turn.Reply]:
+        reply = yield from self._ask(build, self._key, patience)
         if reply.code == STALE and self._key is not None and reply.nonce:
             self._key = Key(self._key.username, self._key.password, reply.realm or self._key.realm, reply.nonce)
-            reply = yield from self._ask(build, self._key)
+            reply = yield from self._ask(build, self._key, patience)
         return reply
 
-    def _ask(self, build: Callable[[bytes], bytes], key: Key | None) -> Talk[turn.Reply]:
-        """Send a request, again and again over UDP, until its answer is there.
+    def _ask(self, build: Callable[[bytes], bytes], key: Key | None, patience: float = math.inf) -> Talk[turn.Reply]:
+        """Send a request, again and again over UDP, until its answer is there; for `patience` seconds at most, and no
+        longer than for any question.
 
         A success that `key` has not signed is none: somebody else said it (RFC 8489 section 9.2.5).
         """
         id = self._random(12)
         request = build(id)
         began = self._now
-        until = began + self._timing.exchange
+        until = began + min(patience, self._timing.exchange)
         pause = self._timing.resend if self._frames is None else math.inf
         again, forged = began, False
         while self._now < min(until, self._ends_at):

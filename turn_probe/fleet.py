@@ -11,10 +11,12 @@ from .report import Report, Verdict
 from .standing import Pace, Standing
 from .urls import Server
 
+TOGETHER = 2.0  # intervals: so far apart we may notice of two servers that they stopped to answer at once
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A server to hand out. `login` is the number of the secret that it accepts."""
+    """A server to hand out. `login` is the number of the account that it accepts."""
 
     server: Server
     login: int = 0
@@ -41,7 +43,9 @@ class Fleet:
         self.standings = {server: Standing(server, pace, random, now) for server in dict.fromkeys(servers)}
         self.counts: Counter[Verdict] = Counter()  # of probes, by what they found
         self.changes = 0  # of the list
-        self.cut_off = False  # everything failed at once, so that the last list is kept
+        self._pace = pace
+        self.cut_off = False  # nothing answers any more, so that the last list is kept
+        self._dark_since: float | None = None
         self._turn = Ranking([server for server in self.standings if server.relays])
         self._stun = Ranking([server for server in self.standings if not server.relays])
         hosts = {server.host for server in self._turn.order}
@@ -72,15 +76,19 @@ class Fleet:
         """
         self.counts[report.verdict] += 1
         standing = self.standings[report.server]
+        if report.was_reached:
+            self._see_again(now)
+        elif report.server.relays:
+            self._look_around(standing, now, certain=report.verdict is Verdict.OWN_NETWORK_BROKEN or not network)
         rounds = standing.measured
-        standing.take(report, now)
+        standing.take(report, now, condemn=not self._doubts(standing, now))
         if standing.measured > rounds:
             ranking = self._turn if report.server.relays else self._stun
             times = {s: known.round_trip for s, known in self.standings.items() if known.round_trip is not None}
             ranking.measured(report.server, times)
-        if report.server.relays and standing.failing_since is not None:
-            self._ask_the_others(now, all_of_them=standing.failing_since == now)
-        return self._look_again(network=network)
+        if standing.in_trouble_since is not None and (report.server.relays or standing.in_trouble_since == now):
+            self._ask_the_others(now, all_of_them=standing.in_trouble_since == now)
+        return self._look_again()
 
     def _ask_the_others(self, now: float, *, all_of_them: bool) -> None:
         """Is it the server, or is it we? Whoever else can tell is probed before it falls."""
@@ -88,10 +96,7 @@ class Fleet:
             if self.standings[server].due < float("inf"):  # not being probed just now
                 self.standings[server].hurry(now)
 
-    def _look_again(self, *, network: bool) -> bool:
-        turn = [self.standings[server] for server in self._turn.order]
-        all_fail = bool(turn) and all(one.failing_since is not None for one in turn)
-        self.cut_off = all_fail and not self.offered.lacks_turn and not self._others_are_reached(network=network)
+    def _look_again(self) -> bool:
         if self.cut_off:
             return False
         fresh = self._list()
@@ -105,13 +110,49 @@ class Fleet:
         self.changes += 1
         return True
 
-    def _others_are_reached(self, *, network: bool) -> bool:
-        """Whether something neutral answered after the last TURN server began to fail."""
-        if not network:
+    # ------------------------------------------------------------------------------------------------ is it we?
+
+    def _doubts(self, standing: Standing, now: float) -> bool:
+        """Whether a failure is held against nobody; of STUN servers, which are a small loss, as soon as it might be."""
+        if self.cut_off or standing.server.relays or not self._turn.order:
+            return self.cut_off
+        return self._nothing_answers(standing, now, certain=True)
+
+    def _look_around(self, standing: Standing, now: float, *, certain: bool) -> None:
+        """A TURN server fails: does anything else answer? `certain`: our own machine says that we are cut off."""
+        if not self._nothing_answers(standing, now, certain=certain):
+            self.cut_off, self._dark_since = False, None
+        elif self.cut_off or certain or standing.is_about_to_fall:
+            self._dark_since = now if self._dark_since is None else self._dark_since
+            # Whoever hears of a relay from us may reach it all the same, so the list is kept. But not for ever on mere
+            # suspicion: perhaps relays and neutral servers have died together.
+            self.cut_off = certain or now - self._dark_since < self._pace.keep
+
+    def _nothing_answers(self, standing: Standing, now: float, *, certain: bool) -> bool:
+        others = [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
+        since = now if standing.in_trouble_since is None else standing.in_trouble_since
+        began = max([since, *(other for other in others if other is not None)])
+        if None in others or self.offered.lacks_turn:
             return False
-        began = max(self.standings[server].failing_since or 0.0 for server in self._turn.order)
-        neutral = [self.standings[server] for server in self._neutral]
-        return not neutral or any(one.succeeded_at is not None and one.succeeded_at >= began for one in neutral)
+        if any(one.reached_at is not None and one.reached_at >= began for one in self.standings.values()):
+            return False
+        return certain or any(self._fell_silent_too(self.standings[server], began) for server in self._neutral)
+
+    def _fell_silent_too(self, neutral: Standing, began: float) -> bool:
+        """What never answered, or had stopped before, tells nothing by being silent now."""
+        if neutral.reached_at is None:
+            return False
+        return neutral.in_trouble_since is None or neutral.in_trouble_since >= began - TOGETHER * self._pace.interval
+
+    def _see_again(self, now: float) -> None:
+        """Something answers. What failed in the dark is asked once more before anything is held against it."""
+        if self.cut_off:
+            self.cut_off = False
+            for standing in self.standings.values():
+                standing.forgive()
+                if standing.due < float("inf"):
+                    standing.hurry(now)
+        self._dark_since = None
 
     def _list(self) -> Offered:
         turn = [self.standings[server] for server in self._turn.order if self.standings[server].usable]

@@ -11,8 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-from . import credentials
-from .credentials import EchoLogin
+from .credentials import Account, EchoLogin
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .fleet import Fleet, Offered
@@ -43,7 +42,7 @@ class Monitor:
     def __init__(
         self,
         servers: Sequence[Server],
-        secrets: Sequence[str],
+        accounts: Sequence[Account],
         echo: Sequence[Address],
         echo_login: EchoLogin,
         *,
@@ -55,12 +54,17 @@ class Monitor:
     ) -> None:
         self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
         self.changed, self.probed = changed, probed
-        self._secrets, self._timing = secrets, timing
-        self._echo = EchoFound(echo, echo_login.ufrag, echo_login.password)
+        self._accounts, self._timing = accounts, timing
+        self._echo_login = echo_login
+        self.look_at(echo)
         self._tls = tls or ssl.create_default_context()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._news = asyncio.Event()
         self._said: dict[Server, Verdict | None] = {}
+
+    def look_at(self, echo: Sequence[Address]) -> None:
+        """The media port is reached at these addresses from now on."""
+        self._echo = EchoFound(echo, self._echo_login.ufrag, self._echo_login.password)
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -87,7 +91,7 @@ class Monitor:
         self._take(report)
 
     def _new_probe(self, server: Server) -> Probe:
-        issued = [credentials.issue(secret, USER, time.time(), LIFETIME) for secret in self._secrets]
+        issued = [account.login(USER, time.time(), LIFETIME) for account in self._accounts]
         ipv6 = bool(self._echo.peers) and all(":" in host for host, _ in self._echo.peers)
         logins = [Login(login.username, login.password) for login in issued]
         return Probe(server, logins, self._timing, os.urandom, ipv6=ipv6)
@@ -97,9 +101,16 @@ class Monitor:
 
     def _take(self, report: Report) -> None:
         network = report.failed_step != "resolve" or has_route()  # else an answer said so, or the kernel
+        was_cut_off = self.fleet.cut_off
         changed = self.fleet.take(report, time.monotonic(), network=network)
         self._news.set()
         self._log(report)
+        if self.fleet.cut_off and not was_cut_off:
+            log.warning(
+                "Nothing answers: it is probably our own network, and the last list is kept (%s)", report.reason
+            )
+        elif was_cut_off and not self.fleet.cut_off:
+            log.warning("Something answers again: relays are judged as before")
         self.probed(report)
         if changed:
             offered = self.fleet.offered

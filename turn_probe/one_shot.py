@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import credentials
+from .credentials import Account
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .probe import Login, Probe
@@ -31,8 +32,7 @@ PATIENT = Timing(resolve=5.0, connect=5.0, exchange=5.0, whole=10.0)
 class OneShot:
     """What to probe with. `echo` is the address of somebody who sends checks back, such as a media port."""
 
-    shared_secrets: Sequence[str] = ()
-    static: Login | None = None
+    accounts: Sequence[Account] = ()
     echo: tuple[str, int] | None = None
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     timing: Timing = PATIENT
@@ -48,7 +48,7 @@ class OneShot:
 
             async def find_echo(relayed: Address, mapped: Address | None, local: Address | None) -> EchoFound | Broken:
                 if self.echo is not None:
-                    login = credentials.echo_login(self.shared_secrets[0] if self.shared_secrets else "nobody's")
+                    login = credentials.echo_login(self.accounts[0].text if self.accounts else "nobody's")
                     # Who else but the media port answers need not know how to sign.
                     found = await resolver.look_up(*self.echo, self.timing.resolve)
                     return EchoFound(found, login.ufrag, login.password, signed=False)
@@ -64,11 +64,10 @@ class OneShot:
             return await prober.run(self._new_probe(server))
 
     def _new_probe(self, server: Server, *, mirror: bool = False) -> Probe:
-        logins = [self.static] if self.static else []
-        for secret in self.shared_secrets:
-            issued = credentials.issue(secret, "probe", time.time(), LIFETIME)
-            logins.append(Login(issued.username, issued.password))
-        return Probe(server, logins, self.timing, os.urandom, mirror=mirror)
+        issued = [account.login("probe", time.time(), LIFETIME) for account in self.accounts]
+        logins = [Login(login.username, login.password) for login in issued]
+        ipv6 = ":" in self.echo[0] if self.echo else None  # else we answer by the way on which we ask
+        return Probe(server, logins, self.timing, os.urandom, ipv6=ipv6, mirror=mirror)
 
     async def _mirrored(
         self, stack: contextlib.AsyncExitStack, prober: Prober, server: Server, relayed: Address, password: str

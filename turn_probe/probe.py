@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import turn
+from .alternate import TRY_ALTERNATE, SentOn, Way
 from .events import (
     Action,
     Connect,
@@ -44,7 +45,10 @@ class Login:
 
 
 class Probe(Conversation[Report]):
-    """`mirror`: be the far end for another probe, whose relay is the peer: answer its checks until told `TimeUp`."""
+    """`ipv6`: the family of the relay to ask for; None: that of the server's own address.
+
+    `mirror`: be the far end for another probe, whose relay is the peer: answer its checks until told `TimeUp`.
+    """
 
     def __init__(
         self,
@@ -53,11 +57,12 @@ class Probe(Conversation[Report]):
         timing: Timing,
         random: Callable[[int], bytes],
         *,
-        ipv6: bool = False,
+        ipv6: bool | None = False,
         mirror: bool = False,
     ) -> None:
         super().__init__(timing, random, streams=server.transport is not Transport.UDP)
         self._server, self._logins = server, logins
+        self._asked = server  # the one that is asked now
         self._ipv6, self._mirror = ipv6, mirror
         self._address: Address | None = None
         self._login = 0
@@ -77,7 +82,7 @@ class Probe(Conversation[Report]):
         verdict, reason = Verdict.UP, ""
         try:
             yield from self._reach()
-            yield from self._relay() if self._server.relays else self._bind_once()
+            yield from self._use()
             if self._open:
                 verdict, reason = Verdict.OPEN_RELAY, "it relays for people without credentials"
         except Failed as failed:
@@ -106,7 +111,7 @@ class Probe(Conversation[Report]):
         with self._step("connect"):
             tried = [*resolved.addresses[:MAX_ADDRESSES]]
             for address in tried:
-                self._actions.append(Connect(address, self._server))
+                self._actions.append(Connect(address, self._asked))
                 self._address = address
                 try:
                     yield from self._wait_for(Connected, self._timing.connect, "no connection")
@@ -116,10 +121,33 @@ class Probe(Conversation[Report]):
                 else:
                     break
 
+    def _use(self) -> Talk[None]:
+        """Do what it is for, wherever it sends us."""
+        if self._address is None:
+            raise Failed(Verdict.DOWN, "it has no address")
+        way = Way(self._server, self._address)
+        while True:
+            try:
+                yield from self._relay() if self._server.relays else self._bind_once()
+                return
+            except SentOn as sent_on:
+                with self._step("redirect"):
+                    way.follow(sent_on.reply)
+                    self._asked, self._address = way.server, way.address
+                    self._key = None  # a realm and a nonce are one server's
+                    yield from self._connect_anew(way.address)
+
+    def _connect_anew(self, address: Address) -> Talk[None]:
+        self._forget_frames()
+        self._actions.append(Connect(address, self._asked))
+        yield from self._wait_for(Connected, self._timing.connect, "no connection")
+
     def _bind_once(self) -> Talk[None]:
         with self._step("binding"):
             asked = self._now
             reply = yield from self._ask(turn.binding, None)
+            if reply.code == TRY_ALTERNATE:
+                raise SentOn(reply)
             if reply.code:
                 raise _refusal(reply)
             if reply.mapped is None:
@@ -159,15 +187,20 @@ class Probe(Conversation[Report]):
             refused, nonce = f"it refuses our credentials ({reply.code})", reply.nonce or nonce
         raise Failed(Verdict.CREDENTIAL_ERROR, refused)
 
+    def _allocate(self, id: bytes) -> bytes:
+        ipv6 = self._address is not None and ":" in self._address[0] if self._ipv6 is None else self._ipv6
+        return turn.allocate(id, self._key, ipv6=ipv6)
+
     def _ask_for_relay(self) -> Talk[turn.Reply]:
-        reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+        reply = yield from self._ask_again_when_stale(self._allocate)
         for _ in range(MORE_ATTEMPTS):
             if reply.code != MISMATCH or self._address is None:
                 break
             # The kernel gave us the port of an earlier probe, which the server has not forgotten yet.
-            self._actions.append(Connect(self._address, self._server))
-            yield from self._wait_for(Connected, self._timing.connect, "no connection")
-            reply = yield from self._ask_again_when_stale(lambda id: turn.allocate(id, self._key, ipv6=self._ipv6))
+            yield from self._connect_anew(self._address)
+            reply = yield from self._ask_again_when_stale(self._allocate)
+        if reply.code == TRY_ALTERNATE:
+            raise SentOn(reply)
         return reply
 
     def _allocated(self, reply: turn.Reply) -> None:
@@ -184,10 +217,18 @@ class Probe(Conversation[Report]):
         if not peers:
             raise Failed(Verdict.OWN_NETWORK_BROKEN, "we have no address of the relay's family")
         bound, refusal = [], None
+        patience = self._timing.exchange / len(peers)  # so that one that gets no answer leaves time for the others
         for channel, peer in enumerate(peers, turn.FIRST_CHANNEL):
-            reply = yield from self._ask_again_when_stale(
-                lambda id, channel=channel, peer=peer: turn.bind(id, self._key, channel, peer)  # type: ignore[misc]
-            )
+            try:
+                reply = yield from self._ask_again_when_stale(
+                    lambda id, channel=channel, peer=peer: turn.bind(id, self._key, channel, peer),  # type: ignore[misc]
+                    patience,
+                )
+            except Failed as failed:
+                if self._gone or self._now >= self._ends_at:
+                    raise
+                refusal = refusal or failed
+                continue
             if not reply.code:
                 bound.append(channel)
             elif reply.code == FORBIDDEN:

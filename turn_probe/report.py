@@ -8,7 +8,7 @@ from enum import Enum
 from .turn import Address
 from .urls import Server
 
-STEPS = ("resolve", "connect", "binding", "challenge", "allocate", "bind", "echo", "release")
+STEPS = ("resolve", "connect", "binding", "redirect", "challenge", "allocate", "bind", "echo", "release")
 
 
 class Verdict(Enum):
@@ -48,12 +48,23 @@ class Report:
     verdict: Verdict
     reason: str
     steps: tuple[Step, ...]
-    address: Address | None = None  # of the server
+    address: Address | None = None  # of the server, or of the one to which it sent us on
     mapped: Address | None = None  # ours, as the server sees it
     relayed: Address | None = None
     login: int = 0
     round_trip: float | None = None  # seconds, the median through the relay or to the STUN server
     loss: float | None = None  # share of what was sent and did not come back
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether the server itself said something, so that there is a way to it. TLS that fails may be a proxy's."""
+        refusals = (Verdict.CREDENTIAL_ERROR, Verdict.PEER_FORBIDDEN, Verdict.RELAY_SILENT)
+        return self.verdict.usable or self.verdict in refusals or self.relayed is not None
+
+    @property
+    def was_sent_on(self) -> bool:
+        """Whether the server named another one to ask instead."""
+        return any(step.name == "redirect" for step in self.steps)
 
     @property
     def failed_step(self) -> str:

@@ -30,6 +30,7 @@ class Pace:
     hold: float = 20.0  # a fallen server stays so at least; twice as long each time it falls again soon
     most_hold: float = 600.0
     calm: float = 300.0  # a server that fell longer ago is trusted as before
+    keep: float = 600.0  # so long a list is kept at most because nothing at all answers
 
 
 class Standing:
@@ -46,23 +47,40 @@ class Standing:
         self.login = 0
         self.measured = 0  # how many round trips
         self.failing_since: float | None = None
-        self.succeeded_at: float | None = None
+        self.reached_at: float | None = None  # it said something, be it a refusal
+        self._refused_since: float | None = None  # by our own machine
         self.due = now + random() * min(1.0, pace.again)
         self._pace, self._random = pace, random
         self._failures = self._successes = 0
         self._hold = pace.hold
         self._risen_at = now - pace.calm
 
-    def take(self, report: Report, now: float) -> None:
-        """Learn from a probe that ended now."""
+    @property
+    def in_trouble_since(self) -> float | None:
+        """When it stopped to work, for whatever reason; None while it works."""
+        return self.failing_since if self.failing_since is not None else self._refused_since
+
+    @property
+    def is_about_to_fall(self) -> bool:
+        """Whether it falls if it fails once more."""
+        return self.usable and self._failures + 1 >= self._pace.fall
+
+    def take(self, report: Report, now: float, *, condemn: bool = True) -> None:
+        """Learn from a probe that ended now. Unless it may `condemn`, no number of failures makes the server fall."""
         self.last = report
         pace = self._pace
         quickly = False
+        if report.was_reached:
+            self.reached_at = now
+        if report.verdict is not Verdict.OWN_NETWORK_BROKEN:
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = now
         if report.verdict is Verdict.OWN_NETWORK_BROKEN:
             pass  # says nothing about the server
         elif report.verdict.usable:
             self._measure(report)
-            self._failures, self.failing_since, self.succeeded_at = 0, None, now
+            self._failures, self.failing_since = 0, None
             self._successes += 1
             if self.usable:
                 self.state = report.verdict
@@ -77,10 +95,10 @@ class Standing:
             self.failing_since = now if self.failing_since is None else self.failing_since
             if not self.usable:
                 self.state = report.verdict
-            elif self._failures >= pace.fall:
-                self._fall(now, report.verdict)
-            else:
+            elif self._failures < pace.fall:
                 quickly = True
+            elif condemn:
+                self._fall(now, report.verdict)
         jitter = 1 - pace.jitter + 2 * pace.jitter * self._random()
         self.due = now + (pace.again if quickly else pace.interval * jitter)
         if not self.usable and self._successes:
@@ -88,7 +106,12 @@ class Standing:
 
     def hurry(self, now: float) -> None:
         """Probe it as soon as possible, unless it failed just now."""
-        self.due = min(self.due, now if self._failures == 0 else now + self._pace.again)
+        self.due = min(self.due, now if self.in_trouble_since is None else now + self._pace.again)
+
+    def forgive(self) -> None:
+        """Forget the failures of one that has not fallen: they said nothing about it."""
+        if self.usable:
+            self._failures, self.failing_since = 0, None
 
     def _fall(self, now: float, verdict: Verdict) -> None:
         pace = self._pace

@@ -40,8 +40,10 @@ def _notes(reports: Sequence[Report]) -> list[str]:
         if report.reason:
             step = f" at {report.failed_step}" if report.failed_step else ""
             notes.append(f"{report.server.url}: {report.verdict.value}{step}: {report.reason}")
+        if report.was_sent_on and report.address:
+            notes.append(f"{report.server.url}: it sends us on to {report.address[0]} port {report.address[1]}")
         if report.login:
-            notes.append(f"{report.server.url}: it takes secret number {report.login + 1}, not the first")
+            notes.append(f"{report.server.url}: it takes number {report.login + 1} of our credentials, not the first")
         if not report.server.relays and report.mapped:
             notes.append(f"{report.server.url}: sees us as {report.mapped[0]}")
     return notes

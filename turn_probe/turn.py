@@ -16,7 +16,8 @@ _COOKIE = b"\x21\x12\xa4\x42"
 _HEADER_BYTES = 20
 # No message that we cause is larger; a server that announces more would have us buffer it.
 MAX_MESSAGE_BYTES = 4096
-# aioice does not know it (RFC 8656 section 18.6).
+# aioice does not know these (RFC 8489 sections 14.15 and 14.16), nor the next (RFC 8656 section 18.6).
+_ALTERNATE_SERVER, _ALTERNATE_DOMAIN = 0x8023, 0x8003
 _FAMILY: stun.AttributeEntry = (0x0017, "REQUESTED-ADDRESS-FAMILY", lambda value: bytes([value, 0, 0, 0]), bytes)
 stun.ATTRIBUTES_BY_NAME.setdefault(_FAMILY[1], _FAMILY)
 
@@ -52,6 +53,8 @@ class Reply:
     nonce: bytes
     relayed: Address | None
     mapped: Address | None
+    alternate: Address | None  # of the server to ask instead
+    domain: str  # for which the alternate's certificate is, if another one than ours
     _message: stun.Message
 
     def is_signed_by(self, key: Key) -> bool:
@@ -96,8 +99,28 @@ def parse(frame: bytes) -> Reply | ChannelData | None:
         nonce=found.get("NONCE", b""),
         relayed=found.get("XOR-RELAYED-ADDRESS"),
         mapped=found.get("XOR-MAPPED-ADDRESS") or found.get("MAPPED-ADDRESS"),
+        alternate=_address(_attribute(frame, _ALTERNATE_SERVER)),
+        domain=_attribute(frame, _ALTERNATE_DOMAIN).decode("ascii", "replace"),
         _message=message,
     )
+
+
+def _attribute(frame: bytes, wanted: int) -> bytes:
+    """The value of the first attribute of this type; empty if there is none. `frame` is one that could be parsed."""
+    at = _HEADER_BYTES
+    while at + 4 <= len(frame):
+        kind, length = struct.unpack_from("!HH", frame, at)
+        if kind == wanted:
+            return frame[at + 4 : at + 4 + length]
+        at += 4 + length + -length % 4
+    return b""
+
+
+def _address(value: bytes) -> Address | None:
+    try:
+        return stun.unpack_address(value) if value else None
+    except ValueError as error:
+        raise TurnError(str(error)) from None
 
 
 def transaction_of(datagram: bytes) -> bytes | None:

@@ -18,6 +18,7 @@ from tests.support.network import Network
 from tests.support.server import RunningServer, running_server
 from tests.support.turn_server import SECRET, TurnServer, two_turn_servers
 from tests.support.waiting import eventually
+from turn_probe.urls import parse
 
 QUICKLY = {"turn_probe_interval": 1, "turn_secret": SECRET}
 
@@ -61,7 +62,8 @@ def turn_urls(message: dict[str, Any]) -> list[str]:
 
 async def is_known(server: RunningServer, url: str, state: str) -> None:
     """Wait until the server has measured that of the STUN or TURN server at this URL."""
-    name = f'auralink_turn_server_state{{server="{url}",state="{state}",transport="udp"}}'
+    transport = parse(url).transport.value
+    name = f'auralink_turn_server_state{{server="{url}",state="{state}",transport="{transport}"}}'
 
     async def measured() -> bool:
         return (await server.metrics()).get(name) == 1.0
@@ -82,6 +84,15 @@ async def test_through_the_relay_the_media_port_answers_and_the_server_is_up() -
         found = json.loads((await server.request("/health/detailed")).body)
         assert found["status"] == "pass"
         assert [one["observedValue"] for one in found["checks"]["turn:servers"]] == ["up", "up"]
+
+
+async def test_a_media_port_that_has_ipv6_only_is_reached_through_a_relay_that_has() -> None:
+    async with (
+        TurnServer(host="::1") as turn,
+        running_server(turn=turn.url(), stun=turn.stun_url, media_ip="::1", **QUICKLY) as server,
+    ):
+        await is_known(server, turn.url(), "up")
+        assert (await server.metrics())['auralink_turn_probe_step_seconds_count{step="echo"}'] >= 1
 
 
 async def test_when_the_only_relay_dies_everybody_is_told_and_again_when_it_returns() -> None:
@@ -143,6 +154,27 @@ async def test_a_server_with_the_old_secret_gets_credentials_made_with_it() -> N
             entries = (await ada.hears("welcome"))["ice_servers"]
             assert [len(entry["urls"]) for entry in entries] == [1, 1]
             assert entries[0]["credential"] != entries[1]["credential"]
+
+
+async def test_a_fixed_login_is_measured_and_handed_out_as_it_is() -> None:
+    async with (
+        TurnServer("--lt-cred-mech", "--user=ann:her password", secret="") as fixed,
+        TurnServer() as shared,
+        running_server(
+            turn=f"{fixed.url()},{shared.url()}",
+            turn_secret=SECRET,
+            turn_user="ann:her password",
+            turn_probe_interval=1,
+            log_level="debug",
+        ) as server,
+    ):
+        await is_known(server, fixed.url(), "up")
+        await is_known(server, shared.url(), "up")
+        async with joined(server, "ada") as ada:
+            by_url = {entry["urls"][0]: entry for entry in (await ada.hears("welcome"))["ice_servers"]}
+            assert (by_url[fixed.url()]["username"], by_url[fixed.url()]["credential"]) == ("ann", "her password")
+            assert ":" in by_url[shared.url()]["username"]
+        assert "her password" not in server.log
 
 
 @pytest.mark.parametrize("interval", [1, pytest.param(22, marks=[pytest.mark.long, pytest.mark.timeout(180)])])

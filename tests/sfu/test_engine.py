@@ -299,11 +299,11 @@ async def test_tracks_of_another_room_and_ones_own_cannot_be_had(media: Engine) 
 
 async def test_who_is_connected_has_a_receive_queue_of_its_own_until_it_is_gone(media: Engine) -> None:
     ann, bob = await client_of(media, ANN, audio=1), await client_of(media, BOB, audio=1)
-    await eventually(lambda: media._bound.gauges()["media_own_queues"] == 2, every=0.005)
+    await eventually(lambda: media.ports.gauges()["media_own_queues"] == 2, every=0.005)
     await ann.transport.close()
-    await eventually(lambda: media._bound.gauges()["media_own_queues"] == 1, every=0.005)
+    await eventually(lambda: media.ports.gauges()["media_own_queues"] == 1, every=0.005)
     await media.close_peer(BOB)
-    await eventually(lambda: media._bound.gauges()["media_own_queues"] == 0, every=0.005)
+    await eventually(lambda: media.ports.gauges()["media_own_queues"] == 0, every=0.005)
     await bob.transport.close()
 
 

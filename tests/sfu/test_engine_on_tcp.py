@@ -137,7 +137,7 @@ async def test_media_flows_between_somebody_on_tcp_and_somebody_on_udp_both_ways
         # In which order is not promised: on its way by UDP, one may pass another even on loopback.
         assert {packet.payload for packet in sound} == {b"sound %d" % number for number in range(50)}
         assert all(len(packet.payload) > 1000 for packet in picture)
-    await eventually(lambda: media._bound.gauges()["media_own_queues"] == 1, every=0.005)
+    await eventually(lambda: media.ports.gauges()["media_own_queues"] == 1, every=0.005)
     stats = await media.stats()
     assert (stats.gauges["media_peers_on_tcp"], stats.gauges["media_tcp_connections"]) == (1, 1)
     assert stats.counters["tcp_bytes_dropped_total"] == stats.counters["media_internal_errors_total"] == 0
@@ -183,7 +183,7 @@ async def test_media_moves_to_tcp_when_udp_falls_silent_and_back_when_udp_is_nom
     way.check(LOW, nominate=False)
     await eventually(lambda: way.answers, every=0.005)
     way.close()
-    await eventually(lambda: media._bound.gauges()["media_tcp_connections"] == 0)
+    await eventually(lambda: media.ports.gauges()["media_tcp_connections"] == 0)
     assert not is_on_tcp(media, ANN)
     for client in (ann, bob):
         await client.transport.close()
@@ -233,7 +233,7 @@ async def test_one_participant_holds_only_some_connections(media: Engine) -> Non
         await way.until_answered()
     await eventually(lambda: sum(way.ended for way in ways) >= 4, within=5)
     assert [way.ended for way in ways][-1] is False, "the newest stays"
-    assert media._bound.gauges()["media_tcp_connections"] <= _MAX_CONNECTIONS
+    assert media.ports.gauges()["media_tcp_connections"] <= _MAX_CONNECTIONS
     for way in ways:
         way.close()
     await ann.transport.close()
@@ -254,7 +254,7 @@ async def test_silence_ends_a_call_on_tcp_as_on_udp_and_its_connection_with_it()
         ann.transport._send_check()
         await eventually(lambda: state_of(media, ANN) == "connected", every=0.005)
         assert [pass_time(15.1), pass_time(15.0)] == ["disconnected", "closed"]
-        assert media._bound.gauges()["media_tcp_connections"] == 0
+        assert media.ports.gauges()["media_tcp_connections"] == 0
         await ann.transport.close()
 
 
@@ -262,7 +262,7 @@ async def test_who_leaves_is_told_so_before_the_connection_ends(media: Engine) -
     ann = await connected(media, tcp_client(media, ANN), publish="a")
     await media.close_peer(ANN)
     await eventually(lambda: ann.transport.closed_by_server, every=0.005)
-    await eventually(lambda: media._bound.gauges()["media_tcp_connections"] == 0, within=5)
+    await eventually(lambda: media.ports.gauges()["media_tcp_connections"] == 0, within=5)
     assert not any(media._demux._routes.values())
     await ann.transport.close()
 

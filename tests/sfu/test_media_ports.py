@@ -34,6 +34,17 @@ def transports(made: MediaPorts) -> list[tuple[str, str, int]]:
     return [(one.transport, one.address, one.port) for one in made.candidates()]
 
 
+async def test_what_is_announced_for_an_address_can_be_changed_and_for_the_others_it_stays() -> None:
+    with ports() as made:
+        made.announce("127.0.0.1", "198.51.100.7")
+        assert transports(made) == [
+            ("udp", "198.51.100.7", made.number),
+            ("udp", "2001:db8::1", 443),
+            ("tcp", "198.51.100.7", made.number),
+            ("tcp", "2001:db8::1", 443),
+        ]
+
+
 async def test_both_are_announced_and_udp_is_preferred() -> None:
     with ports() as made:
         number = made.number

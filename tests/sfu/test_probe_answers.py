@@ -37,8 +37,11 @@ def test_what_is_not_signed_as_it_should_be_is_not(datagram: bytes) -> None:
 
 
 def test_what_cannot_be_read_is_refused() -> None:
+    named = check()[:-32]  # up to the signature and the fingerprint
+    broken = named[:3] + bytes([len(named) - 16]) + named[4:] + b"\0\x24\0\0"  # a priority without a value
+    assert stun.username_of(broken) == LOGIN.ufrag
     with pytest.raises(stun.StunError):
-        answers().answer(b"\0\1\0\4" + check()[4:20] + b"\0\x24\0\0", SOURCE, 0.0)  # a priority without a value
+        answers().answer(broken, SOURCE, 0.0)
 
 
 def test_more_than_probes_may_cost_is_not_even_verified() -> None:
@@ -46,6 +49,15 @@ def test_more_than_probes_may_cost_is_not_even_verified() -> None:
     answered = sum(probes.answer(check(), SOURCE, 0.0) is not None for _ in range(int(PROBES.burst) + 100))
     assert answered == PROBES.burst
     assert probes.answer(check(), SOURCE, 1.0) is not None
+
+
+def test_who_uses_one_login_up_leaves_the_others_alone() -> None:
+    other = echo_login("another secret")
+    probes = ProbeAnswers({LOGIN.ufrag: LOGIN.password, other.ufrag: other.password})
+    for _ in range(int(PROBES.burst) + 100):
+        probes.answer(check(), SOURCE, 0.0)
+    assert probes.answer(check(), SOURCE, 0.0) is None
+    assert probes.answer(check(other.ufrag, other.password), SOURCE, 0.0) is not None
 
 
 def test_without_a_secret_nobody_is_known() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from signalling.config import AUTO, Bind, ConfigError, MediaAddress, Settings, flag_of, load
+from turn_probe.credentials import FixedUser
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"
 
@@ -164,8 +165,22 @@ def test_the_two_files_of_tls_go_together(flags: dict[str, str]) -> None:
     assert sentence(flags).startswith("--tls-cert and --tls-key")
 
 
-def test_turn_needs_its_secret() -> None:
-    assert "--turn-secret" in sentence({"turn": "turn:t.example:3478"})
+def test_turn_needs_a_secret_or_a_login() -> None:
+    said = sentence({"turn": "turn:t.example:3478"})
+    assert "--turn-secret" in said
+    assert "--turn-user" in said
+    for option in ({"turn_secret": "s"}, {"turn_user": "ann:s"}, {"turn_secret": "s", "turn_user": "ann:t"}):
+        assert load({"turn": "turn:t.example:3478", **option}, {}).turn_accounts
+
+
+def test_a_fixed_login_is_a_name_and_a_password_and_neither_a_fault_nor_the_settings_tell_the_password() -> None:
+    settings = load({"turn_user": "ann:a:b, c"}, {})
+    assert settings.turn_user == FixedUser("ann", "a:b, c")
+    assert "a:b, c" not in repr(settings)
+    for wrong in ("secret", ":secret", "secret:"):
+        assert sentence({"turn_user": wrong}) == "--turn-user: it is not of the form NAME:PASSWORD."
+    with pytest.raises(ConfigError, match="AURALINK_TURN_USER"):
+        load({}, {"AURALINK_TURN_USER": "x"})
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ class Pem:
 def make(folder: Path, name: str, *, expired: bool = False) -> Pem:
     """Files `name`.pem and `name`.key in `folder`; an expired one was valid until a minute ago."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    # Each is an issuer of its own, so that who trusts in several does not take one for another.
+    organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)
+    subject = x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     now = datetime.datetime.now(datetime.UTC)
     certificate = (

@@ -136,6 +136,43 @@ def neighbour(server: Network, there: str = "10.198.0.1", here: str = "10.198.0.
         _ip("netns", "delete", name)
 
 
+@contextmanager
+def one_cable_each(count: int) -> Iterator[list[Network]]:
+    """Namespaces with one address each, on a switch in a namespace of its own: none is on the way to another."""
+    assert os.geteuid() == 0, "this needs root, for `ip netns`"
+    switch = f"auralink-{os.getpid()}-{next(_numbers)}"
+    names = [f"{switch}-{number}" for number in range(1, count + 1)]
+    made = []
+    try:
+        for name in (switch, *names):
+            _ip("netns", "add", name)
+            made.append(name)
+        _ip("-n", switch, *["link", "add", "switch", "type", "bridge"])
+        _ip("-n", switch, *["link", "set", "switch", "up"])
+        for number, name in enumerate(names, 1):
+            _ip("-n", switch, *f"link add port{number} type veth peer name cable netns {name}".split())
+            _ip("-n", switch, *f"link set port{number} master switch up".split())
+            for arguments in ("link set lo up", "link set cable up", f"address add 10.197.0.{number}/24 dev cable"):
+                _ip("-n", name, *arguments.split())
+        yield [Network(name, f"10.197.0.{number}") for number, name in enumerate(names, 1)]
+    finally:
+        for name in made:
+            _ip("netns", "delete", name)
+
+
+def set_cable(network: Network, *, up: bool) -> None:
+    """Take one of `one_cable_each` off the network, as its own machine knows, or put it back."""
+    assert network.namespace
+    _ip("-n", network.namespace, *f"link set cable {'up' if up else 'down'}".split())
+
+
+def set_port(network: Network, *, up: bool) -> None:
+    """The same at the far end, at the switch, of which its own machine is told nothing but that there is no carrier."""
+    assert network.namespace
+    switch, _, number = network.namespace.rpartition("-")
+    _ip("-n", switch, *f"link set port{number} {'up' if up else 'down'}".split())
+
+
 def replace_address(network: Network, old: str, new: str, gateway: str = "10.198.0.1") -> None:
     """Take a neighbour's address away and give it another one, as a network does that one has walked into."""
     assert network.namespace

@@ -59,12 +59,16 @@ class TurnServer:
         """Where clients reach it over `udp`, `tcp` or `tls`; over TLS as localhost, which the certificates name."""
         if transport == "tls":
             return f"turns:{'localhost' if self.host == '127.0.0.1' else self.host}:{self.tls_port}"
-        return f"turn:{self.host}:{self.port}?transport={transport}"
+        return f"turn:{self._host_in_url}:{self.port}?transport={transport}"
 
     @property
     def stun_url(self) -> str:
         """The same server, for who only wants to know an address."""
-        return f"stun:{self.host}:{self.port}"
+        return f"stun:{self._host_in_url}:{self.port}"
+
+    @property
+    def _host_in_url(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def log(self) -> str:
@@ -101,6 +105,10 @@ class TurnServer:
     def cont(self) -> None:
         """Let it go on after `stop` (SIGCONT)."""
         self._program.signal(signal.SIGCONT)
+
+    def reload_certificate(self) -> None:
+        """Have it read the files of its certificate again (SIGUSR2), as who renews them does."""
+        self._program.signal(signal.SIGUSR2)
 
     async def _answers(self) -> bool:
         assert self._program.runs, f"turnserver ended:\n{self.log}"

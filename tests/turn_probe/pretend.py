@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aioice import stun
 
@@ -54,9 +56,13 @@ class Pretended:
     stale_after_login: bool = False
     signs: bool = True
     forbidden: Sequence[str] = ()
+    ignored: Sequence[str] = ()  # peers: who asks for them is not answered
     refusals: dict[int, int] = field(default_factory=dict)
+    alternates: list[bytes] = field(default_factory=list)  # attributes of the 300 to each of the first questions
+    sends_on_late: bool = False  # not before who asks has logged in
     delay: float = 0.010
     asked: list[stun.Message] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)  # the same, with what aioice does not know
     allocations: int = 0
     nonce: bytes = b"n1"
     channels: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -71,6 +77,11 @@ class Pretended:
             return self._relay(data)
         request = stun.parse_message(data)
         self.asked.append(request)
+        self.heard.append(data)
+        if request.attributes.get("XOR-PEER-ADDRESS", ("",))[0] in self.ignored:
+            return []
+        if self.alternates and (not self.sends_on_late or "USERNAME" in request.attributes):
+            return [_sent_on(request, self.alternates.pop(0))]
         code = self._refusal(request)
         response = stun.Message(
             request.message_method, stun.Class.ERROR if code else stun.Class.RESPONSE, request.transaction_id
@@ -129,6 +140,24 @@ class Pretended:
         return [turn.channel_data(sent.channel, answer)] if answer else []
 
 
+def alternate(host: str, port: int, domain: str = "") -> bytes:
+    """The attributes that name another server."""
+    address = attribute(0x8023, stun.pack_address((host, port)))
+    return address + (attribute(0x8003, domain.encode()) if domain else b"")
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute of a STUN message."""
+    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _sent_on(request: stun.Message, attributes: bytes) -> bytes:
+    response = stun.Message(request.message_method, stun.Class.ERROR, request.transaction_id)
+    response.attributes["ERROR-CODE"] = (300, "Try Alternate")
+    message = bytes(response)
+    return message[:2] + struct.pack("!H", len(message) - 20 + len(attributes)) + message[4:] + attributes
+
+
 class Drive:
     """Carries a probe out against a server that only pretends; `now` is its clock."""
 
@@ -159,20 +188,21 @@ class Drive:
         for action in actions:
             match action:
                 case Resolve():
-                    self._come(0.001, self.resolved)
+                    self.come(0.001, self.resolved)
                 case Connect():
-                    self._come(0.001, self.connects(action))
+                    self.come(0.001, self.connects(action))
                 case FindEcho():
-                    self._come(0.0, self._echo)
+                    self.come(0.0, self._echo)
                 case Send(data):
                     for answer in self._server.answers(data):
-                        self._come(self._server.delay, Received(answer))
+                        self.come(self._server.delay, Received(answer))
 
-    def _come(self, delay: float, event: Event) -> None:
+    def come(self, delay: float, event: Event) -> None:
+        """Let something happen `delay` seconds from now."""
         heapq.heappush(self._coming, (self.now + delay, next(self._numbers), event))
 
 
-def probed(
+def drive_of(
     pretended: Pretended,
     *,
     server: Server = UDP,
@@ -180,12 +210,18 @@ def probed(
     echo: EchoFound | None = None,
     connects: Callable[[Connect], Event] | None = None,
     resolved: Event | None = None,
-) -> Report:
-    """What a probe finds of a pretended server."""
-    drive = Drive(Probe(server, logins, Timing(), random.Random(7).randbytes), pretended, echo=echo)
+    ipv6: bool | None = False,
+) -> Drive:
+    """A probe of a pretended server that is about to begin."""
+    drive = Drive(Probe(server, logins, Timing(), random.Random(7).randbytes, ipv6=ipv6), pretended, echo=echo)
     drive.connects = connects or drive.connects
     drive.resolved = resolved or drive.resolved
-    return drive.run()
+    return drive
+
+
+def probed(pretended: Pretended, **differences: Any) -> Report:
+    """What a probe finds of a pretended server; `differences` as for `drive_of`."""
+    return drive_of(pretended, **differences).run()
 
 
 def broken(verdict: object, reason: str = "broken") -> Broken:

@@ -23,10 +23,10 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 async def auralink_probe(
-    *arguments: str, network: Network = HOST, secret: str = SECRET
+    *arguments: str, network: Network = HOST, secret: str = SECRET, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     command = network.command(AURALINK, "probe", *arguments)
-    environment = ENVIRONMENT | ({"AURALINK_TURN_SECRET": secret} if secret else {})
+    environment = ENVIRONMENT | ({"AURALINK_TURN_SECRET": secret} if secret else {}) | variables
     return await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False, timeout=40, env=environment
     )
@@ -92,10 +92,36 @@ async def test_a_stun_server_is_an_echo_and_a_port_where_nobody_is_none() -> Non
         assert (await told("--echo", "127.0.0.1:9", turn.url()))[0]["state"] == "relay_silent"
 
 
+async def test_over_ipv6_it_asks_for_a_relay_with_an_ipv6_address() -> None:
+    async with TurnServer(host="::1") as turn:
+        for url in (turn.url("udp"), turn.url("tcp")):
+            (server,) = await told(url)
+            assert (server["state"], server["relayed_address"][0]) == ("up", "::1")
+            assert (await told("--echo", f"[::1]:{turn.port}", url))[0]["state"] == "up"
+
+
 async def test_fixed_credentials_serve_where_there_is_no_shared_secret() -> None:
     async with TurnServer("--user=ann:her password", "--lt-cred-mech", secret="") as turn:
         assert (await told("--user", "ann:her password", turn.url(), secret=""))[0]["state"] == "up"
         assert (await told("--user", "ann:guessed", turn.url(), secret=""))[0]["state"] == "credential_error"
+        (server,) = await told("--user", "ann:her password", turn.url(), secret="no server's")
+        assert (server["state"], server["secret"]) == ("up", 2)
+
+
+async def test_without_options_the_fixed_credentials_of_the_server_are_used_and_its_media_port_answers() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    user = {"AURALINK_TURN_USER": "ann:her password"}
+    async with (
+        TurnServer("--user=ann:her password", "--lt-cred-mech", secret="") as turn,
+        running_server(environment=user, turn=turn.url(), media_ip="127.0.0.1", media_port=port, turn_probe_interval=0),
+    ):
+        done = await auralink_probe("--json", "--echo", f"127.0.0.1:{port}", turn.url(), secret="", **user)
+        assert json.loads(done.stdout)["servers"][0]["state"] == "up"
+        done = await auralink_probe(turn.url(), secret="", AURALINK_TURN_USER="x")
+        assert (done.returncode, done.stderr) == (
+            2,
+            "auralink probe: AURALINK_TURN_USER is not of the form NAME:PASSWORD.\n",
+        )
 
 
 @asynccontextmanager

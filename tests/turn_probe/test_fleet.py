@@ -82,7 +82,7 @@ def test_if_all_fail_together_and_something_neutral_too_the_last_list_is_kept() 
     watch = Watch(A, B, NEUTRAL)
     watch.goes_on(60)
     watch.world |= dict.fromkeys((A, B, NEUTRAL), Verdict.DOWN)
-    watch.goes_on(600)
+    watch.goes_on(500)
     assert watch.turn == [A, B]
     assert watch.fleet.cut_off
     assert watch.fleet.changes == 0
@@ -90,6 +90,99 @@ def test_if_all_fail_together_and_something_neutral_too_the_last_list_is_kept() 
     watch.goes_on(60)
     assert watch.turn == []
     assert not watch.fleet.cut_off
+
+
+def test_when_everything_answers_again_what_failed_in_the_dark_is_held_against_nobody() -> None:
+    watch = Watch(A, B, BESIDE, NEUTRAL)
+    watch.goes_on(60)
+    everything = dict.fromkeys(watch.world, Verdict.UP)
+    for first in watch.world:  # to answer again, while the others still fail for a moment
+        watch.world |= dict.fromkeys(watch.world, Verdict.DOWN)
+        watch.goes_on(300)
+        assert watch.fleet.cut_off
+        watch.world[first] = Verdict.UP
+        while watch.fleet.cut_off:
+            watch.goes_on(0.5)
+        watch.goes_on(1.5)
+        watch.world |= everything
+        watch.goes_on(60)
+        assert not watch.fleet.cut_off
+    assert (watch.turn, watch.stun, watch.fleet.changes) == ([A, B], [BESIDE, NEUTRAL], 0)
+
+
+def test_what_never_answered_since_the_start_is_no_evidence() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.world[NEUTRAL] = Verdict.DOWN
+    watch.goes_on(60)
+    watch.world |= {A: Verdict.DOWN, B: Verdict.DOWN}
+    watch.goes_on(45)
+    assert watch.turn == []
+    assert not watch.fleet.cut_off
+
+
+def test_at_the_start_nothing_has_fallen_silent_yet_so_that_the_world_is_as_it_looks() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.world |= dict.fromkeys(watch.world, Verdict.DOWN)
+    watch.goes_on(45)
+    assert watch.turn == []
+
+
+def test_what_had_stopped_to_answer_before_is_no_evidence_either() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world[NEUTRAL] = Verdict.DOWN
+    watch.goes_on(90)
+    watch.world |= {A: Verdict.DOWN, B: Verdict.DOWN}
+    watch.goes_on(45)
+    assert watch.turn == []
+
+
+def test_on_mere_suspicion_the_list_is_not_kept_for_ever() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world |= dict.fromkeys((A, B, NEUTRAL), Verdict.DOWN)
+    watch.goes_on(Pace().keep)
+    assert (watch.turn, watch.fleet.cut_off) == ([A, B], True)
+    watch.goes_on(60)
+    assert (watch.turn, watch.fleet.cut_off) == ([], False)
+    watch.world |= dict.fromkeys((A, B, NEUTRAL), Verdict.UP)
+    watch.goes_on(30)
+    assert watch.turn == [A, B]
+
+
+def test_servers_that_refuse_us_are_reached_so_it_is_not_our_network() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world |= {A: Verdict.CREDENTIAL_ERROR, B: Verdict.CREDENTIAL_ERROR, NEUTRAL: Verdict.DOWN}
+    watch.goes_on(60)
+    assert watch.turn == []
+
+
+def test_what_our_own_machine_refuses_is_told_and_condemns_nobody_however_long() -> None:
+    for servers in ((A,), (A, B, NEUTRAL)):
+        watch = Watch(*servers)
+        watch.goes_on(60)
+        before = watch.turn
+        watch.world |= dict.fromkeys(servers, Verdict.OWN_NETWORK_BROKEN)
+        watch.goes_on(7200)
+        assert (watch.turn, watch.fleet.cut_off, watch.fleet.changes) == (before, True, 0)
+        watch.world |= dict.fromkeys(servers, Verdict.UP)
+        watch.goes_on(30)
+        assert (watch.turn, watch.fleet.cut_off, watch.fleet.changes) == (before, False, 0)
+
+
+def test_one_to_which_our_machine_has_no_way_does_not_make_a_network_broken() -> None:
+    """Such as a server with an IPv6 address only, while everything else is reached."""
+    watch = Watch(A, NEUTRAL)
+    watch.world[A] = Verdict.OWN_NETWORK_BROKEN
+    watch.goes_on(60)
+    assert not watch.fleet.cut_off
+
+
+def test_that_we_lack_an_address_of_the_family_of_a_relay_is_no_broken_network() -> None:
+    fleet = Fleet([A], Pace(), lambda: 0.5, 0.0)
+    fleet.take(Report(A, Verdict.OWN_NETWORK_BROKEN, "no address", (), relayed=("192.0.2.1", 1)), 1.0)
+    assert not fleet.cut_off
 
 
 def test_a_stun_server_on_the_same_machine_is_not_neutral() -> None:
@@ -104,7 +197,7 @@ def test_without_a_way_to_anywhere_the_last_list_is_kept() -> None:
     watch = Watch(A)
     watch.network = False
     watch.world[A] = Verdict.DOWN
-    watch.goes_on(600)
+    watch.goes_on(1200)
     assert watch.turn == [A]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.turn_server import SECRET, TurnServer
 from tests.support.waiting import eventually
-from turn_probe.credentials import echo_login
+from turn_probe.credentials import accounts, echo_login
 from turn_probe.exchange import Timing
 from turn_probe.fleet import Offered
 from turn_probe.monitor import Monitor
@@ -23,6 +23,7 @@ from turn_probe.urls import parse
 
 QUICKLY = Pace(interval=0.5, again=0.1, hold=0.5)
 LOGIN = echo_login(SECRET)
+ACCOUNTS = accounts([SECRET])
 
 
 @asynccontextmanager
@@ -60,7 +61,7 @@ async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_
             reports: list[Report] = []
             monitor = Monitor(
                 [parse(url) for url in urls],
-                [SECRET],
+                ACCOUNTS,
                 [echo.address],
                 LOGIN,
                 probed=reports.append,
@@ -80,7 +81,7 @@ async def test_the_list_follows_what_becomes_of_a_server() -> None:
     async with TurnServer() as turn:
         heard: list[Offered] = []
         with EchoSocket("127.0.0.1", LOGIN.password) as echo:
-            monitor = Monitor([parse(turn.url())], [SECRET], [echo.address], LOGIN, changed=heard.append, pace=QUICKLY)
+            monitor = Monitor([parse(turn.url())], ACCOUNTS, [echo.address], LOGIN, changed=heard.append, pace=QUICKLY)
             async with running(monitor):
                 await eventually(lambda: monitor.fleet.counts[Verdict.UP] >= 2)
                 assert heard == []
@@ -95,7 +96,7 @@ async def test_a_media_port_that_does_not_answer_is_a_silent_relay() -> None:
     async with TurnServer() as turn:
         monitor = Monitor(
             [parse(turn.url())],
-            [SECRET],
+            ACCOUNTS,
             [("127.0.0.1", 9)],
             LOGIN,
             pace=QUICKLY,
@@ -115,7 +116,7 @@ async def test_a_fault_of_our_own_neither_ends_the_watch_nor_condemns_the_server
     monkeypatch.setattr(Probe, "begin", fails)
     reports: list[Report] = []
     server = parse("turn:127.0.0.1:9")
-    monitor = Monitor([server], [SECRET], [], LOGIN, probed=reports.append, pace=QUICKLY)
+    monitor = Monitor([server], ACCOUNTS, [], LOGIN, probed=reports.append, pace=QUICKLY)
     async with running(monitor):
         await eventually(lambda: len(reports) >= 3)
     assert monitor.fleet.standings[server].usable

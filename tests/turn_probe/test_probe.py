@@ -7,8 +7,23 @@ from aioice import stun
 
 from turn_probe.events import Connect, Connected, EchoFound, Event, Resolved
 from turn_probe.report import Verdict
+from turn_probe.urls import Server
 
-from .pretend import ECHO_PASSWORD, LOGIN, PEER, PEER6, STUN, TCP, UDP, WRONG, Pretended, broken, probed
+from .pretend import (
+    ECHO_PASSWORD,
+    LOGIN,
+    PEER,
+    PEER6,
+    STUN,
+    TCP,
+    UDP,
+    WRONG,
+    Pretended,
+    attribute,
+    broken,
+    drive_of,
+    probed,
+)
 
 
 @pytest.mark.parametrize("server", [UDP, TCP])
@@ -113,6 +128,48 @@ def test_one_of_our_addresses_that_it_relays_to_is_enough() -> None:
     pretended = Pretended(forbidden=["10.0.0.9"])
     assert probed(pretended, echo=echo).verdict is Verdict.UP
     assert PEER6 not in pretended.channels.values()
+
+
+@pytest.mark.parametrize("server", [UDP, TCP])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_questions_about_our_other_addresses_that_get_no_answer_leave_time_for_the_one_that_does(
+    place: int, server: Server
+) -> None:
+    ignored = ["10.0.0.7", "10.0.0.8", "10.0.0.9"]
+    peers = [(host, 7882) for host in ignored]
+    peers.insert(place, PEER)
+    pretended = Pretended(ignored=ignored)
+    report = probed(pretended, server=server, echo=EchoFound(peers, "echo", ECHO_PASSWORD))
+    assert (report.verdict, report.loss) == (Verdict.UP, 0.0)
+    assert sum(step.seconds for step in report.steps) < 5.0
+    assert pretended.allocations == 0
+
+
+def test_if_none_of_our_addresses_gets_an_answer_the_server_is_given_up_in_time() -> None:
+    ignored = ["10.0.0.7", "10.0.0.8", "10.0.0.9", "10.0.0.10"]
+    echo = EchoFound([(host, 7882) for host in ignored], "echo", ECHO_PASSWORD)
+    pretended = Pretended(ignored=ignored)
+    report = probed(pretended, echo=echo)
+    assert (report.verdict, report.failed_step) == (Verdict.DOWN, "bind")
+    assert sum(step.seconds for step in report.steps) < 3.2
+    assert pretended.allocations == 0
+
+
+def test_a_connection_that_breaks_while_channels_are_bound_is_no_question_of_the_address() -> None:
+    echo = EchoFound([("10.0.0.9", 7882), PEER], "echo", ECHO_PASSWORD)
+    drive = drive_of(Pretended(ignored=["10.0.0.9"]), echo=echo, server=TCP)
+    drive.come(0.5, broken(Verdict.DOWN, "it closed the connection"))
+    report = drive.run()
+    assert (report.verdict, report.reason, report.failed_step) == (Verdict.DOWN, "it closed the connection", "bind")
+
+
+@pytest.mark.parametrize(("host", "asks"), [("192.0.2.1", False), ("2001:db8::1", True)])
+def test_unless_told_otherwise_it_asks_for_a_relay_of_the_family_of_the_server(host: str, asks: bool) -> None:
+    pretended = Pretended()
+    drive_of(pretended, resolved=Resolved([(host, 3478)]), ipv6=None).run()
+    family = attribute(0x0017, bytes([stun.IPV6_PROTOCOL, 0, 0, 0]))  # REQUESTED-ADDRESS-FAMILY
+    allocates = [data for data in pretended.heard if data[:2] == b"\0\3"]
+    assert [family in data for data in allocates] == [asks, asks]
 
 
 def test_without_an_address_of_the_relay_s_family_nothing_is_said_of_the_server() -> None:

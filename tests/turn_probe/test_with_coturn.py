@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from tests.support import certificates
 from tests.support.network import private_network
+from tests.support.ports import free_port
 from tests.support.turn_server import SECRET, TurnServer, hold_relays, two_turn_servers
+from tests.support.waiting import eventually
 from turn_probe import credentials
 from turn_probe.report import Verdict
 
@@ -61,7 +64,11 @@ async def test_one_that_hangs_is_given_up_in_time_and_probed_again_when_it_goes_
         assert report.verdict is Verdict.DOWN
         assert time.monotonic() - began < QUICK.whole + 0.5
         server.cont()
-        assert (await probe(server.url(transport), tls=pem.trust())).verdict is Verdict.UP
+
+        async def is_up() -> bool:  # when it is through with what waited for it
+            return (await probe(server.url(transport), tls=pem.trust())).verdict is Verdict.UP
+
+        await eventually(is_up, 10.0)
 
 
 async def test_another_secret_is_a_credential_error_unless_the_other_one_of_ours_fits(probe: ProbeOf) -> None:
@@ -97,6 +104,20 @@ async def test_a_used_up_quota_is_overload(probe: ProbeOf) -> None:
             for transport in taken:
                 transport.close()
         assert (report.verdict, report.failed_step) == (Verdict.OVERLOADED, "allocate")
+        assert "486" in report.reason
+
+
+async def test_relay_ports_that_are_all_taken_are_overload_too(probe: ProbeOf) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    async with TurnServer(f"--min-port={port}", f"--max-port={port}") as server:
+        login = credentials.issue(SECRET, "somebody", time.time(), 600.0)
+        (taken,) = await hold_relays(server, 1, login.username, login.password)
+        try:
+            report = await probe(server.url())
+        finally:
+            taken.close()
+        assert (report.verdict, report.failed_step) == (Verdict.OVERLOADED, "allocate")
+        assert "508" in report.reason
 
 
 async def test_one_that_asks_for_no_credentials_is_an_open_relay(probe: ProbeOf) -> None:
@@ -108,6 +129,27 @@ async def test_one_that_may_not_relay_to_us_is_forbidden(probe: ProbeOf) -> None
     async with TurnServer("--denied-peer-ip=127.0.0.1") as server:
         report = await probe(server.url())
         assert (report.verdict, report.failed_step) == (Verdict.PEER_FORBIDDEN, "bind")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_one_that_sends_people_on_is_as_good_as_the_other_one(
+    probe: ProbeOf, tmp_path: Path, transport: str
+) -> None:
+    pem = certificates.make(tmp_path, "coturn")
+    async with TurnServer(pem=pem) as other:
+        alternates = [
+            f"--alternate-server=127.0.0.1:{other.port}",
+            f"--tls-alternate-server=127.0.0.1:{other.tls_port}",
+        ]
+        async with TurnServer(*alternates, pem=pem) as server:
+            report = await probe(server.url(transport), tls=pem.trust())
+            assert (report.verdict, report.reason) == (Verdict.UP, "")
+            assert report.address == ("127.0.0.1", other.tls_port if transport == "tls" else other.port)
+            await other.sessions_end()
+            await other.kill()
+            report = await probe(server.url(transport), tls=pem.trust())
+            assert (report.verdict, report.was_sent_on) == (Verdict.DOWN, True)
+            assert "refused" in report.reason
 
 
 async def test_one_of_two_may_be_sick(probe: ProbeOf) -> None:
