@@ -24,17 +24,18 @@ run: $(RUNTIME) ## start the server and print its address
 # What measures media or time has the machine to itself; of the rest, which mostly waits, three tests run at a time.
 # Machines are shared, and stand still at times: what fails is tried once more, and the summary tells of it (R).
 AGAIN := --reruns 1 -raR
+define tests
+$(if $(ARGS),\
+	$(BIN)/python -m pytest -m "$(1)" $(ARGS),\
+	$(BIN)/python -m pytest -m "($(1)) and not alone" $(AGAIN) -n 3 --dist loadfile && \
+	$(BIN)/python -m pytest -m "($(1)) and alone" $(AGAIN))
+endef
 
 test: $(DEV) test-packages ## every promise, with shortened timers
-ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -m "not long and not alone" $(AGAIN) -n 3 --dist loadfile
-	$(BIN)/python -m pytest -m "not long and alone" $(AGAIN)
-else
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
-endif
+	$(call tests,not long)
 
 test-long: $(DEV) test-packages ## every promise, also those with default timers and long durations
-	$(BIN)/python -m pytest -m "long or not long" $(ARGS)
+	$(call tests,long or not long)
 
 test-packages:
 	@tests/install-debian-packages
