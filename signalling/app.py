@@ -1,4 +1,4 @@
-"""The composition root: builds the real parts from Settings, runs them, and ends them in order."""
+"""The composition root: has the real parts built from Settings, runs them, and ends them in order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import gc
 import importlib.metadata
 import json
 import logging
-import math
 import os
-import random
 import secrets
 import signal
 import sys
@@ -24,40 +22,30 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from sfu.addresses import LocalAddress, local_addresses
-from sfu.engine import Engine, EngineOptions
+from sfu.engine import Engine
 from sfu.media_plane import MediaPlane
-from state.guard import Guard, Limits
-from state.link import Link
-from state.model import NodeId
-from state.modes import Modes
-from state.redis_store import RedisStore
-from state.sharing import Sharing
-from state.wire import NodeRecord
 from turn_probe import urls
-from turn_probe.credentials import EchoLogin, echo_login
+from turn_probe.credentials import EchoLogin
 from turn_probe.fleet import Offered
 from turn_probe.mapped import Mapped
-from turn_probe.monitor import PACE, Monitor
-from turn_probe.standing import Pace
 
 from . import dependencies, http, migration
 from .admin import Admin
 from .admin_circuits import CircuitAdmin
-from .certificates import Certificate, CertificateError
 from .cluster import Cluster
-from .conference import Conference, Rules
-from .config import AUTO, Bind, ConfigError, Settings, is_loopback
+from .conference import Conference
+from .config import Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
 from .ice_servers import IceServerList
-from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
 from .metrics_relays import RelayMetrics, watch_address
 from .metrics_shared import SharedMetrics
 from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
+from .option_values import AUTO, Bind, ConfigError
+from .parts import build_certificate, build_conference, build_link, build_media_plane, build_monitor, new_echo_login
 from .public_address import PublicAddress
 from .readiness import Readiness
 from .server import Server
@@ -81,115 +69,6 @@ class Running:
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
     moderate: Callable[[Callable[[Conference], None]], None]  # carries out a verb of moderation; raises Refused
     restart_media: Callable[[], None]  # have everybody build new media connections
-
-
-def build_media_plane(settings: Settings, own_probes: EchoLogin) -> Engine:
-    """The media plane that the settings ask for; enter it to bind its sockets. It answers probes of ours and others."""
-    named = [LocalAddress(a.local, a.public, a.public_port or None) for a in settings.media_ip if a != AUTO]
-    probes = [own_probes, *(echo_login(account.text) for account in settings.turn_accounts)]
-    return Engine(
-        EngineOptions(
-            # Loopback only where page and server share a machine; and Firefox never checks loopback.
-            named or local_addresses(loopback=settings.dev_mode),
-            settings.media_port,
-            settings.media_tcp,
-            publish_kbps=settings.max_publish_kbps,
-            probes={login.ufrag: login.password for login in probes},
-        )
-    )
-
-
-def new_echo_login() -> EchoLogin:
-    """For the probes of this very process: nobody else can have its media port too busy to answer them."""
-    return echo_login(secrets.token_hex(32))
-
-
-def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) -> Monitor | None:
-    """Who watches the STUN and TURN servers, if there are any and they are to be watched."""
-    accounts = settings.turn_accounts
-    texts = [*(settings.turn if accounts else ()), *settings.stun]
-    if not texts or not settings.turn_probe_interval:
-        return None
-    interval = settings.turn_probe_interval
-    pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
-    echo = media.ports.announced if isinstance(media, Engine) else []
-    return Monitor([urls.parse(text) for text in texts], accounts, echo, own_probes, pace=pace)
-
-
-def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:
-    """The conference with the rules that the settings ask for."""
-    rules = Rules(
-        join_timeout=settings.join_timeout,
-        resume_window=settings.resume_window,
-        max_rooms=settings.max_rooms,
-        max_participants_per_room=settings.max_participants_per_room,
-        max_tracks_per_participant=settings.max_tracks_per_participant,
-        messages=_burst(settings.messages_per_second, 2),
-        chats=_burst(settings.chats_per_second, 5),
-        joins=_burst(settings.joins_per_second, 5),
-        failures=_burst(settings.failures_per_second, 10),
-        max_connections_per_identity=settings.max_connections_per_identity,
-        max_bad_messages=settings.max_bad_messages,
-        relay_credentials=settings.turn_lifetime if settings.turn and settings.turn_secret else math.inf,
-    )
-    return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
-
-
-def build_link(settings: Settings, port: int) -> Link | None:
-    """The way to the other instances, if there are any. Raises ConfigError."""
-    if not settings.redis_url:
-        return None
-    try:
-        store = RedisStore(settings.redis_url)
-    except ValueError as error:
-        raise ConfigError(f"--redis-url: {error}") from None
-    record = NodeRecord(
-        node=NodeId(settings.node or f"node-{secrets.token_hex(3)}"),
-        nonce="",
-        url=settings.advertise_url or _own_url(settings, port),
-        region=settings.region,
-        started=time.time(),
-    )
-    if not record.url:
-        log.warning("Nobody is sent here by other instances until --advertise-url says where clients reach this one")
-    limits = Limits(max_failures=settings.circuit_breaker_max_failures, timeout=settings.circuit_breaker_timeout)
-    chance = random.SystemRandom().random
-    now = time.monotonic()
-    return Link(
-        Sharing(
-            record,
-            guard=lambda listener: Guard("redis", limits, listener, chance, now),
-            modes=Modes(now),
-            random=secrets.token_bytes,
-            now=now,
-        ),
-        store,
-    )
-
-
-def _own_url(settings: Settings, port: int) -> str:
-    """Where clients reach this instance, if it serves one address only; empty if nobody can say."""
-    if not settings.host:
-        return ""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{'wss' if settings.tls_cert else 'ws'}://{host}:{port}/ws"
-
-
-def build_certificate(settings: Settings) -> Certificate | None:
-    """The certificate for TLS, if one is set. Raises ConfigError."""
-    if not settings.tls_cert:
-        return None
-    try:
-        return Certificate(settings.tls_cert, settings.tls_key)
-    except CertificateError as error:
-        raise ConfigError(f"--tls-cert: {error}") from None
-
-
-def _burst(per_second: float, times: float) -> Rate:
-    return Rate(per_second, max(1.0, per_second * times))
-
-
-# --------------------------------------------------------------------------------------------------------- running
 
 
 @contextlib.asynccontextmanager

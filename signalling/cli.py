@@ -15,6 +15,7 @@ import turn_probe.cli
 from state.model import Source
 
 from . import config
+from .option_values import ConfigError
 from .tokens import SOURCES, AdminTokens, Grant, KeyConfigError, TokenError, Tokens
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (config.ConfigError, KeyConfigError, TokenError) as error:
+    except (ConfigError, KeyConfigError, TokenError) as error:
         _give_up(str(error))
 
 
@@ -105,7 +106,7 @@ def _token(options: argparse.Namespace) -> None:
 
 def _admin_token(options: argparse.Namespace, settings: config.Settings) -> str:
     if not settings.admin_keys:
-        raise config.ConfigError("A token for the admin API needs a key: set --admin-keys or AURALINK_ADMIN_KEYS.")
+        raise ConfigError("A token for the admin API needs a key: set --admin-keys or AURALINK_ADMIN_KEYS.")
     return AdminTokens(settings.admin_keys).issue(
         wall=time.time(), lifetime=_lifetime(options.ttl), name=options.identity or ""
     )
@@ -113,9 +114,9 @@ def _admin_token(options: argparse.Namespace, settings: config.Settings) -> str:
 
 def _access_token(options: argparse.Namespace, settings: config.Settings) -> str:
     if not options.room or not options.identity:
-        raise config.ConfigError("A token needs --room and --identity.")
+        raise ConfigError("A token needs --room and --identity.")
     if not settings.keys:
-        raise config.ConfigError("A token needs a key: set --keys or AURALINK_KEYS.")
+        raise ConfigError("A token needs a key: set --keys or AURALINK_KEYS.")
     return Tokens(settings.keys).issue(
         room=options.room,
         identity=options.identity,
@@ -133,14 +134,14 @@ def _sources(text: str) -> frozenset[Source]:
     wanted = [part.strip() for part in text.split(",")]
     unknown = [source for source in wanted if source not in SOURCES]
     if unknown:
-        raise config.ConfigError(f"--publish: {unknown[0]!r} is not one of all, none, {', '.join(SOURCES)}.")
+        raise ConfigError(f"--publish: {unknown[0]!r} is not one of all, none, {', '.join(SOURCES)}.")
     return frozenset(source for source in SOURCES if source in wanted)
 
 
 def _lifetime(text: str) -> float:
     number, unit = text[:-1], text[-1:]
     if not (number.isascii() and number.isdigit() and len(number) < 8) or unit not in UNITS:
-        raise config.ConfigError(f"--ttl: {text!r} is not a time like 90s, 15m, 6h or 7d.")
+        raise ConfigError(f"--ttl: {text!r} is not a time like 90s, 15m, 6h or 7d.")
     return float(int(number) * UNITS[unit])
 
 

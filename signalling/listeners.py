@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 import uvicorn
 from starlette.applications import Starlette
 
-from .config import ConfigError, Settings
+from .config import Settings
+from .option_values import ConfigError
 from .websocket_protocol import HttpProtocol, WebSocketProtocol
 
 log = logging.getLogger(__name__)

@@ -30,6 +30,7 @@ SHELLS = {
     "signalling.metrics_relays",
     "signalling.metrics_shared",
     "signalling.operators",
+    "signalling.parts",
     "signalling.public_address",
     "signalling.readiness",
     "signalling.responses",

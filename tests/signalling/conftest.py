@@ -16,7 +16,8 @@ from websockets.typing import Subprotocol
 
 from signalling import messages as m
 from signalling.app import Running, running
-from signalling.config import OFF, Bind, Settings
+from signalling.config import Settings
+from signalling.option_values import OFF, Bind
 from signalling.tokens import SOURCES, Grant, secret_key
 from state.modes import Mode
 from state.sharing import Sharing

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from signalling import messages as m
-from signalling.config import Bind
+from signalling.option_values import Bind
 from signalling.tokens import AdminTokens, secret_key
 from tests.support.waiting import eventually
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from signalling.config import Bind
+from signalling.option_values import Bind
 from signalling.tokens import secret_key
 from state.modes import Mode
 from tests.support.redis_server import RedisServer, redis_server

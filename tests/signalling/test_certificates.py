@@ -18,8 +18,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from signalling import certificates
 from signalling import messages as m
-from signalling.app import build_certificate
-from signalling.config import ConfigError, Settings
+from signalling.config import Settings
+from signalling.option_values import ConfigError
+from signalling.parts import build_certificate
 from signalling.tokens import SOURCES, Grant, secret_key
 from tests.support.certificates import Pem, make
 from tests.support.server import running_server

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from signalling.config import AUTO, Bind, ConfigError, MediaAddress, Settings, flag_of, load
+from signalling.config import Settings, flag_of, load
+from signalling.option_values import AUTO, Bind, ConfigError, MediaAddress
 from turn_probe.credentials import FixedUser
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"

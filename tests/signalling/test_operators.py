@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from signalling.app import running
-from signalling.config import Bind, ConfigError, Settings
+from signalling.config import Settings
 from signalling.limits import Rate
 from signalling.loop_lag import LoopLag
+from signalling.option_values import Bind, ConfigError
 from signalling.tokens import AdminTokens, secret_key
 from tests.support.certificates import make
 from tests.support.fake_media import FakeMediaPlane
