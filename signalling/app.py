@@ -50,6 +50,7 @@ from .conference import Conference, Rules
 from .config import AUTO, Bind, ConfigError, MediaAddress, Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
+from .file_descriptors import raise_limit
 from .ice_servers import IceServerList
 from .limits import Rate
 from .listeners import LOOPBACK, Listener, listen, port_of, why
@@ -381,5 +382,6 @@ def run(settings: Settings) -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send
     for chatty in ("asyncio", "websockets"):  # at debug they would tell what was sent
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))
