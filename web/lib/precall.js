@@ -163,7 +163,8 @@ class PrecallTest {
   }
 
   async #relay(session) {
-    const urls = session.iceServers.flatMap((server) => server.urls);
+    const servers = this.#options.rtcConfiguration?.iceServers ?? session.iceServers;
+    const urls = servers.flatMap((server) => server.urls);
     if (!urls.some((url) => /^turns?:/.test(url))) this.#tell('relay', judgeWay('relay', NO_WAY), 0);
     else await this.#way('relay', await this.#open().catch(() => null));
   }
