@@ -191,6 +191,16 @@ async function checked({ iceServers = [], reply, rtcConfiguration }) {
   return { tried, text: Object.fromEntries(steps.map((step) => [step.name, step.text])) };
 }
 
+test('TCP is offered or not if an answer said so, and else unknown', async () => {
+  const refusal = { type: 'error', code: 'internal_error', message: 'Something broke.' };
+  const { text } = await checked({ reply: refusal });
+  assert.equal(text.udp, 'Something broke.');
+  assert.match(text.tcp, /^Not tested/);
+  const without = only(ANSWER, 'udp');
+  assert.match((await checked({ reply: { type: 'answer', sdp: without } })).text.tcp, /^Not offered/);
+  assert.match((await checked({ reply: { type: 'answer', sdp: ANSWER } })).text.tcp, /cannot get through/);
+});
+
 test('the relay that is tested is the one that the call will use', async () => {
   const answer = { reply: { type: 'answer', sdp: ANSWER } };
   const [theirs, mine] = [[{ urls: ['turn:theirs'] }], [{ urls: 'turn:mine' }]];
