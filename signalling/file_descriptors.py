@@ -26,5 +26,5 @@ def raise_limit() -> int:
         except (OSError, ValueError) as error:  # something guards the process
             log.debug("setrlimit: %s", error)
     if soft != resource.RLIM_INFINITY and soft < FEW:
-        log.warning("only %d file descriptors: fewer people can connect than could be served; allow %d", soft, FEW)
+        log.warning("few file descriptors: %d, so that fewer people can connect; allow %d or more", soft, FEW)
     return soft

@@ -48,7 +48,7 @@ def test_a_hard_limit_that_is_low_is_used_up_and_told(limits: Limits, caplog: py
     was_set = limits(1024, FEW - 1)
     assert raise_limit() == FEW - 1
     assert was_set == [(FEW - 1, FEW - 1)]
-    assert f"only {FEW - 1} file descriptors" in caplog.text
+    assert f"few file descriptors: {FEW - 1}" in caplog.text
 
 
 def test_a_limit_that_cannot_be_raised_is_lived_with(monkeypatch: pytest.MonkeyPatch) -> None:
