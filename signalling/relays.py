@@ -9,7 +9,9 @@ from .conference import Conference, Refused
 from .events import RelaysChanged
 from .session import Session
 
-RETRY_AFTER = 10.0  # seconds; within about so long a relay that is back is believed
+# Seconds. A relay that is back is believed within half a minute, or later if it fell soon before
+# (turn_probe/standing.py). That may be over at any moment, and asking costs little.
+RETRY_AFTER = 10.0
 SWEEP_EVERY = 1.0  # seconds at least between two looks at whose credentials are to be replaced
 DEPENDENCY, MODE = "turn", "stun-only"
 STUN_ONLY = (
