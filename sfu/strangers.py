@@ -9,7 +9,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 Who = TypeVar("Who")
 
 # A client sends its check as soon as it is connected. At this number the one that waits longest makes room, so that who
-# only holds connections open keeps nobody out; fewer would make room before slow clients have sent it.
+# only holds connections open keeps nobody out; fewer would make room before slow clients have sent it. It is less in a
+# process that may have few connections (tcp_port.py).
 MOST: Final = 256
 # Many people behind one address come at once when a server starts anew, and each makes a connection or two.
 MOST_PER_ADDRESS: Final = 32

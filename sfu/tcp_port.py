@@ -19,14 +19,15 @@ from .addresses import LocalAddress
 from .answer import Candidate, tcp_priority
 from .counters import Counters
 from .framing import FramingError
-from .strangers import Strangers
+from .strangers import MOST, Strangers
 from .tcp import TcpConnection
 from .udp import Address
 
 log = logging.getLogger(__name__)
 
 # Connections in all, and a quarter of the file descriptors at most. More cost memory in the kernel; fewer would keep
-# people out where everybody's UDP is blocked.
+# people out where everybody's UDP is blocked. A quarter of them is for strangers, whom participants do not crowd out,
+# nor the other way round: at its end the stranger that waits longest makes room for the newcomer.
 MOST_CONNECTIONS: Final = 1024
 # That wait to be accepted. Of more the kernel drops the first packet, and an honest newcomer's is repeated only after a
 # second, then two, then four: so more than a crowd brings, which is worked off within a second.
@@ -73,8 +74,10 @@ class TcpPort:
         self._poll = select.epoll()
         self._listeners: dict[int, tuple[socket.socket, LocalAddress]] = {}
         self._connections: dict[int, TcpConnection] = {}
-        self._strangers: Strangers[TcpConnection] = Strangers()
-        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        self._most_proven = most * 3 // 4
+        # Whoever is accepted in one wake-up is read before the next are.
+        self._strangers: Strangers[TcpConnection] = Strangers(min(MOST, max(most // 4, _ACCEPTED_AT_ONCE)))
         try:
             for address in addresses:
                 listener = _listener(address, port)
@@ -141,7 +144,7 @@ class TcpPort:
             self._poll.modify(number, select.EPOLLIN)
 
     def _let_in(self, kernel: socket.socket, address: Address) -> None:
-        if len(self._connections) >= self._most:
+        if len(self._connections) - len(self._strangers) >= self._most_proven:
             self._counters.tcp_refused["too_many"] += 1
             kernel.close()
             return

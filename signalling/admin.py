@@ -40,6 +40,7 @@ STATUS = {"invalid_request": 400, "no_such_endpoint": 404, "unknown_room": 404, 
     "too_many_rooms": 409,
     "unknown_dependency": 404,
     "elsewhere_unreachable": 503,
+    "turn_unavailable": 503,
 }
 _JWT = re.compile(r"ey[\w-]{4,}\.[\w-]+\.[\w-]*")
 

@@ -37,6 +37,7 @@ from .conference import Conference
 from .config import Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
+from .file_descriptors import raise_limit
 from .ice_servers import IceServerList
 from .listeners import LOOPBACK, Listener, listen, port_of, why
 from .loop_lag import LoopLag
@@ -275,5 +276,6 @@ def run(settings: Settings) -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send
     for chatty in ("asyncio", "websockets"):  # at debug they would tell what was sent
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))

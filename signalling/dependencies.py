@@ -73,6 +73,7 @@ def _relays(conference: Conference, at: Instant) -> dict[str, list[Check]]:
     fleet = conference.relays
     if fleet is None or not fleet.standings:
         return {}
+    handed_out = {offer.server for offer in (*fleet.offered.turn, *fleet.offered.stun)}
     found = []
     for server, standing in fleet.standings.items():
         state = "unknown" if standing.state is None else standing.state.value
@@ -80,7 +81,7 @@ def _relays(conference: Conference, at: Instant) -> dict[str, list[Check]]:
             observed("component", state, "state", "pass" if state in ("up", "unknown") else "warn")
             | {
                 "url": server.url,
-                "handed_out": standing.usable,
+                "handed_out": server in handed_out,
                 "since": _wall(at, standing.since),
                 "reason": standing.last.reason or None if standing.last else None,
                 "round_trip": None if standing.round_trip is None else round(standing.round_trip, 4),

@@ -32,7 +32,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
         _redirect(conference, socket, home, message.request)
         return
     if message.relay_only:
-        relays.check_relay(conference.ice_servers("", conference.at.wall))
+        relays.check_relay(conference, "You connect", field="relay_only")
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     grant = conference.doors.grant_of(claims)
@@ -43,7 +43,8 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     wants_all = message.subscribe == "auto"
     if (claims.wait or settings.waiting_room) and not (inside or grant.admin):
         deadline = conference.at.now + conference.rules.waiting_timeout
-        waiting.wait(conference, socket, Waiter(id, socket.id, claims, wants_all, deadline), message.request)
+        waiter = Waiter(id, socket.id, claims, wants_all, message.relay_only, deadline)
+        waiting.wait(conference, socket, waiter, message.request)
     else:
         check_space(conference, claims)
         enter(conference, socket, claims, id, wants_all=wants_all, stays=message.stay, request=message.request)

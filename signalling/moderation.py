@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 
-from . import departure, elsewhere, entrance, negotiation, roster, waiting
+from . import departure, elsewhere, entrance, negotiation, relays, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Record
 from .conference import Conference, Refused
@@ -184,10 +184,12 @@ def set_waiting_room(conference: Conference, room: RoomName, on: bool, by: str) 
 def admit(conference: Conference, room: RoomName, participant: ParticipantId, by: str) -> None:
     """Let somebody in who waits, even into a locked room.
 
-    Raises Refused: `unknown_participant`, `room_full`, `too_many_rooms`.
+    Raises Refused: `unknown_participant`, `turn_unavailable`, `room_full`, `too_many_rooms`.
     """
     waiter = waiting.waiter_in(conference, room, participant)
     claims = waiter.claims
+    if waiter.relay_only:
+        relays.check_relay(conference, f"{claims.name} connects", field="participant")
     entrance.check_space(conference, claims)
     waiting.forget(conference, waiter.id, "admitted")
     socket = conference.sockets[waiter.socket]

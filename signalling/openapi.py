@@ -170,7 +170,7 @@ PROBLEMS: Told = {
     "409": _problem("There is no space for one more."),
     "413": _problem("The body is too large."),
     "429": _problem("Too many requests.", retry=True),
-    "503": _problem("It concerns somebody at another instance that cannot be reached just now.", retry=True),
+    "503": _problem("What it takes is away just now: another instance, or a relay for who waits.", retry=True),
 }
 GUARDED = ("401", "403", "429")
 
@@ -297,7 +297,7 @@ FOR_OPERATORS: Told = {
     },
     "/api/rooms/{room}/waiting/{identity}/admit": {
         "parameters": [ROOM, IDENTITY],
-        "post": _verb("Let somebody in who waits", "409"),
+        "post": _verb("Let somebody in who waits", "409", "503"),
     },
     "/api/rooms/{room}/waiting/{identity}/deny": {
         "parameters": [ROOM, IDENTITY],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from . import degradation
 from . import messages as m
 from .commands import CloseCode
@@ -11,7 +9,9 @@ from .conference import Conference, Refused
 from .events import RelaysChanged
 from .session import Session
 
-RETRY_AFTER = 10.0  # seconds; within about so long a relay that is back is believed
+# Seconds. A relay that is back is believed within half a minute, or later if it fell soon before
+# (turn_probe/standing.py). That may be over at any moment, and asking costs little.
+RETRY_AFTER = 10.0
 SWEEP_EVERY = 1.0  # seconds at least between two looks at whose credentials are to be replaced
 DEPENDENCY, MODE = "turn", "stun-only"
 STUN_ONLY = (
@@ -54,9 +54,13 @@ def servers_for(conference: Conference, session: Session) -> list[m.IceServer]:
     return conference.ice_servers(session.id, conference.at.wall)
 
 
-def check_relay(servers: Iterable[m.IceServer]) -> None:
-    """Refuse a client that takes no other way than a relay, if there is none for it. Raises Refused."""
+def check_relay(conference: Conference, who: str, *, field: str) -> None:
+    """Refuse a client that takes no other way than a relay, if there is none for it. Raises Refused.
+
+    `who` begins the sentence, and `field` is of the request.
+    """
+    servers = conference.ice_servers("", conference.at.wall)
     if any(url.startswith("turn") for server in servers for url in server.urls):
         return
-    text = "You connect by relay only, and this server has no relay that works just now."
-    raise Refused("turn_unavailable", text, field="relay_only", retry_after=RETRY_AFTER, close=CloseCode.TRY_LATER)
+    text = f"{who} by relay only, and this server has no relay that works just now."
+    raise Refused("turn_unavailable", text, field=field, retry_after=RETRY_AFTER, close=CloseCode.TRY_LATER)

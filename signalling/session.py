@@ -97,6 +97,7 @@ class Waiter:
     socket: SocketId
     claims: Claims
     wants_all: bool
+    relay_only: bool
     deadline: float
 
 

@@ -22,6 +22,7 @@ SHELLS = {
     "signalling.certificates",
     "signalling.cli",
     "signalling.degraded_headers",
+    "signalling.file_descriptors",
     "signalling.http",
     "signalling.listeners",
     "signalling.loop_lag",

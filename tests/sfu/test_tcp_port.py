@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -60,8 +61,9 @@ class World:
             raise RuntimeError("a fault of ours")
         return frame in (CHECK, MEDIA)
 
-    def client(self, *frames: bytes) -> socket.socket:
-        client = self._clients.enter_context(socket.create_connection((self.host, self.number)))
+    def client(self, *frames: bytes, source: str = "") -> socket.socket:
+        own = (source, 0) if source else None
+        client = self._clients.enter_context(socket.create_connection((self.host, self.number), source_address=own))
         client.settimeout(2)
         client.sendall(b"".join(map(framed, frames)))
         return client
@@ -196,8 +198,8 @@ async def test_of_too_many_strangers_the_oldest_makes_room_and_friends_stay() ->
     world.close()
 
 
-async def test_there_is_a_bounded_number_of_connections_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_port, "MOST_CONNECTIONS", 3)
+async def test_there_is_a_bounded_number_of_connections_of_participants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_port, "MOST_CONNECTIONS", 4)
     world = World("127.0.0.1")
     world.port.open()
     friends = [(await world.friend())[0] for _ in range(3)]
@@ -207,6 +209,33 @@ async def test_there_is_a_bounded_number_of_connections_in_all(monkeypatch: pyte
     friends[0].close()
     await eventually(lambda: world.inside == (2, 0))
     await world.friend()
+    world.close()
+
+
+async def test_idle_connections_keep_no_newcomer_out_of_a_process_with_few_file_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    world = World("127.0.0.1")
+    world.port.open()
+    idle = [world.client(source=f"127.0.0.{2 + number % 20}") for number in range(300)]
+    await eventually(lambda: world.counters.tcp_connections_accepted == len(idle))
+    await world.friend()
+    assert set(world.refused) == {"too_many_strangers"}
+    assert world.inside[0] <= 1024 / 4
+    world.close()
+
+
+async def test_many_participants_leave_room_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_port, "MOST_CONNECTIONS", 64)
+    world = World("127.0.0.1")
+    world.port.open()
+    for _ in range(47):
+        await world.friend()
+    idle = [world.client(source="127.0.0.2") for _ in range(20)]
+    await eventually(lambda: world.counters.tcp_connections_accepted == 47 + len(idle))
+    await world.friend()
+    assert world.refused == {"too_many_strangers": 5}
     world.close()
 
 

@@ -8,6 +8,10 @@ from signalling import dependencies
 from signalling import messages as m
 from signalling.events import RelaysChanged
 from tests.support.playbook import Stage
+from turn_probe.fleet import Fleet
+from turn_probe.report import Report, Verdict
+from turn_probe.standing import Pace
+from turn_probe.urls import parse
 
 TURN = m.IceServer(urls=["turn:t.example"], username="1:p", credential="c")
 STUN = m.IceServer(urls=["stun:s.example"])
@@ -120,3 +124,23 @@ def test_the_time_without_relays_is_counted_as_degraded() -> None:
     world.relays(TURN)
     assert world.conference.episodes.present(world.now) == 0.0
     assert world.conference.episodes.activations == {"stun-only": 1}
+
+
+def test_health_tells_what_is_handed_out_also_where_that_is_not_what_works() -> None:
+    world = World()
+    turn, stun = parse("turn:t.example"), parse("stun:s.example")
+    fleet = world.conference.relays = Fleet([turn, stun], Pace(), lambda: 0.5, world.now)
+
+    def handed_out() -> dict[str, bool]:
+        seen = dependencies.checks(world.conference, world.conference.at)["turn:servers"]
+        return {server["url"]: server["handed_out"] for server in seen}
+
+    for _ in range(3):
+        fleet.take(Report(stun, Verdict.DOWN, "silent", ()), world.now)
+    assert handed_out() == {turn.url: True, stun.url: True}, "the only STUN server is handed out though it is down"
+    for _ in range(3):
+        fleet.take(Report(turn, Verdict.DOWN, "silent", ()), world.now, network=False)
+    assert fleet.cut_off
+    assert handed_out() == {turn.url: True, stun.url: True}, "the last list is kept"
+    fleet.take(Report(stun, Verdict.UP, "", (), round_trip=0.02), world.now + 1)
+    assert handed_out() == {turn.url: False, stun.url: True}

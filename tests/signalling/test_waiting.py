@@ -11,11 +11,13 @@ from signalling.session import Standing
 from state.model import ParticipantId, RoomName
 from tests.support.playbook import MODERATOR, Client, Stage
 
+RELAY = m.IceServer(urls=["turn:t.example"], username="1:p", credential="c")
 
-def waits(stage: Stage, identity: str, room: str = "room") -> Client:
+
+def waits(stage: Stage, identity: str, room: str = "room", *, relay_only: bool = False) -> Client:
     """A client whose token lets it in only by a moderator."""
     client = stage.connects()
-    client.says(m.Join(token=stage.token(identity, room, wait=True), request="join"))
+    client.says(m.Join(token=stage.token(identity, room, wait=True), request="join", relay_only=relay_only))
     told = client.hears(m.Waiting)
     assert (told.room, told.request) == (room, "join")
     client.id = told.participant
@@ -164,6 +166,25 @@ def test_who_waits_is_admitted_only_while_there_is_space() -> None:
     mod.says(m.Admit(participant=ada.id))
     mod.is_refused("room_full")
     assert ParticipantId(ada.id) in stage.conference.waiting
+
+
+def test_who_connects_by_relay_only_is_admitted_only_while_there_is_one() -> None:
+    stage = Stage()
+    stage.conference.ice_servers = lambda who, wall: list(servers)
+    servers = [RELAY]
+    mod, ada = stage.joins("mod", grant=MODERATOR), waits(stage, "ada", relay_only=True)
+    bob = waits(stage, "bob")
+    mod.told.clear()
+    servers.clear()
+    mod.says(m.Admit(participant=ada.id))
+    assert mod.is_refused("turn_unavailable").retry_after
+    assert not mod.closed
+    ada.hears_nothing()
+    mod.says(m.Admit(participant=bob.id))
+    bob.hears(m.Welcome)
+    servers.append(RELAY)
+    mod.says(m.Admit(participant=ada.id))
+    assert ada.hears(m.Welcome).ice_servers == [RELAY]
 
 
 def test_a_banned_identity_waits_no_longer() -> None:

@@ -140,12 +140,17 @@ class RunningServer:
 
 @asynccontextmanager
 async def running_server(
-    *, network: Network = HOST, environment: dict[str, str] | None = None, **options: object
+    *,
+    network: Network = HOST,
+    environment: dict[str, str] | None = None,
+    files: tuple[int, int] | None = None,
+    **options: object,
 ) -> AsyncIterator[RunningServer]:
     """Run `auralink serve` until the block ends; then it must exit with 0 in time and leave no process behind.
 
     `options` are flags: `resume_window=2` is `--resume-window 2`, and `True` is a flag without a value. Ports are free
-    ones unless named, that of operators too. A test that ends the server itself is free to: by `stop`, or a signal.
+    ones unless named, that of operators too. `files` is how many it may open, softly and at all. A test that ends the
+    server itself is free to: by `stop`, or a signal.
     """
     options = {"port": 0, "media_port": 0} | options
     if "keys" in options or "AURALINK_KEYS" in (environment or {}):
@@ -153,11 +158,13 @@ async def running_server(
     flags: list[str] = []
     for name, value in options.items():
         flags += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
+    limited = ["prlimit", "--nofile={}:{}".format(*files)] if files else []
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AURALINK_", "PYTHONASYNCIO"))}
     with tempfile.TemporaryDirectory(prefix="auralink-") as folder:
         log_file = Path(folder) / "log"
         with log_file.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
+                *limited,
                 *network.command(str(Path(sys.executable).with_name("auralink")), "serve", *flags),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -211,3 +211,72 @@ test('a connection that waits to be built again does not wait any longer when th
   assert.equal(built.length, 3);
   media.close();
 });
+
+const relays = (...names) => names.map((name) => ({ urls: `turn:${name}`, username: String(Math.random()), credential: 'x' }));
+
+test('a connection that is coming up starts over for a relay that was not there, not for other credentials or fewer servers', async () => {
+  const media = keeper(async () => ANSWER);
+  media.iceServers = relays('a', 'b');
+  await media.receive({ audio: 1, video: 0 });
+  built[0].becomes('connecting');
+  for (const same of [relays('a', 'b'), relays('b', 'a'), relays('b'), [{ urls: ['stun:c'] }, ...relays('b')]]) media.serversChanged(same);
+  await pass(1);
+  assert.equal(built.length, 1);
+  media.serversChanged(relays('b', 'c'));
+  await pass(0);
+  assert.equal(built.length, 2);
+  media.close();
+});
+
+test('relays that come and go let a connection come up that was just started over for them', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  built[0].becomes('connecting');
+  for (const names of [['a'], [], ['b'], [], ['c']]) {
+    media.serversChanged(relays(...names));
+    await pass(1);
+    built.at(-1).becomes('connecting');
+  }
+  assert.equal(built.length, 2);
+  built[1].becomes('failed');
+  await pass(1);
+  assert.equal(built.length, 3, 'it failed by itself');
+  built[2].becomes('connecting');
+  media.serversChanged(relays('d'));
+  await pass(0);
+  assert.equal(built.length, 4);
+  media.close();
+});
+
+test('credentials that are replaced disturb no restart, and shorten no wait', async () => {
+  const offers = [];
+  const media = keeper(async () => ANSWER);
+  media.iceServers = relays('a');
+  await media.receive({ audio: 1, video: 0 });
+  built[0].createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+  built[0].becomes('connected');
+  built[0].becomes('failed');
+  await pass(0.1);
+  media.serversChanged(relays('a'));
+  await pass(0.1);
+  assert.deepEqual(offers, [true]);
+  for (let round = 0; round < 2; round += 1) {
+    media.rebuild();
+    await pass(0);
+  }
+  assert.equal(built.length, 2);
+  media.serversChanged(relays('a'));
+  await pass(0);
+  assert.equal(built.length, 2);
+  media.close();
+});
+
+test('the relays of the server are nothing to a connection that has those of the application', async () => {
+  const media = new Media({ signal: { whenOpen: async () => {}, request: async () => ANSWER }, rtcConfiguration: { iceServers: relays('mine') } });
+  await media.receive({ audio: 1, video: 0 });
+  built[0].becomes('connecting');
+  media.serversChanged(relays('a'));
+  await pass(1);
+  assert.equal(built.length, 1);
+  media.close();
+});

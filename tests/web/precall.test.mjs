@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { checkConnection } from '../../web/lib/precall.js';
 import { compare, moment, weigh } from '../../web/lib/senses.js';
 import { judgeAll, judgeCamera, judgeMicrophone, judgePings, judgeQuality, judgeServer, judgeWay } from '../../web/lib/verdicts.js';
 import { candidates, digest, only } from '../../web/lib/ways.js';
@@ -153,4 +154,58 @@ test('pictures are compared, and sound is weighed by its loudest moment', () => 
   assert.ok(Math.abs(weigh([tone, moment(new Float32Array(64))]).loudness + 20) < 0.1);
   assert.equal(weigh([tone, noise]).clipped, 0.5);
   assert.equal(weigh([]).measured, false);
+});
+
+/** A whole test, at a server that hands out `iceServers` and replies to offers with `reply`. Nothing gets through. */
+async function checked({ iceServers = [], reply, rtcConfiguration }) {
+  const tried = [];
+  globalThis.fetch = async () => ({ ok: true });
+  globalThis.WebSocket = class {
+    readyState = 0;
+    constructor() {
+      setImmediate(() => this.onopen?.(this.readyState = 1));
+    }
+    send(text) {
+      const { type, request } = JSON.parse(text);
+      const replies = { check: { type: 'checking', ice_servers: iceServers }, ping: { type: 'pong' }, offer: reply };
+      if (replies[type]) setImmediate(() => this.onmessage?.({ data: JSON.stringify({ ...replies[type], request }) }));
+    }
+    close() {}
+  };
+  globalThis.RTCPeerConnection = class {
+    localDescription = { sdp: 'offer' };
+    connectionState = 'new';
+    constructor({ iceServers: servers, iceTransportPolicy }) {
+      tried.push([iceTransportPolicy, servers.flatMap(({ urls }) => urls)]);
+    }
+    addTransceiver() {}
+    getTransceivers = () => [{ mid: '0' }];
+    async createOffer() {}
+    async setLocalDescription() {}
+    async setRemoteDescription() {
+      setImmediate(() => this.onconnectionstatechange(this.connectionState = 'failed'));
+    }
+    close() {}
+  };
+  const { steps } = await checkConnection({ url: 'ws://test/ws', token: 'token', rtcConfiguration });
+  return { tried, text: Object.fromEntries(steps.map((step) => [step.name, step.text])) };
+}
+
+test('TCP is offered or not if an answer said so, and else unknown', async () => {
+  const refusal = { type: 'error', code: 'internal_error', message: 'Something broke.' };
+  const { text } = await checked({ reply: refusal });
+  assert.equal(text.udp, 'Something broke.');
+  assert.match(text.tcp, /^Not tested/);
+  const without = only(ANSWER, 'udp');
+  assert.match((await checked({ reply: { type: 'answer', sdp: without } })).text.tcp, /^Not offered/);
+  assert.match((await checked({ reply: { type: 'answer', sdp: ANSWER } })).text.tcp, /cannot get through/);
+});
+
+test('the relay that is tested is the one that the call will use', async () => {
+  const answer = { reply: { type: 'answer', sdp: ANSWER } };
+  const [theirs, mine] = [[{ urls: ['turn:theirs'] }], [{ urls: 'turn:mine' }]];
+  const relays = ({ tried }) => tried.filter(([policy]) => policy === 'relay').map(([, urls]) => urls);
+  assert.deepEqual(relays(await checked({ ...answer, iceServers: theirs })), [['turn:theirs']]);
+  assert.deepEqual(relays(await checked({ ...answer, rtcConfiguration: { iceServers: mine } })), [['turn:mine']]);
+  assert.deepEqual(relays(await checked({ ...answer, iceServers: theirs, rtcConfiguration: { iceServers: [] } })), []);
 });

@@ -46,4 +46,9 @@ test('who takes no way but a relay says so, and is told at once when there is no
     await assert.rejects(signal.connect(), { code: 'turn_unavailable' });
   }
   assert.deepEqual(said.map(({ relay_only }) => relay_only), [true, undefined]);
+
+  const own = { iceTransportPolicy: 'relay', iceServers: [{ urls: 'turn:mine', username: 'u', credential: 'c' }] };
+  const signal = new Signal({ url: 'ws://test/ws', getToken: async () => 'token', subscribe: 'auto', rtcConfiguration: own });
+  await assert.rejects(signal.connect(), { code: 'turn_unavailable' });
+  assert.equal(said.at(-1).relay_only, undefined, 'its relays are its own, of which the server knows nothing');
 });

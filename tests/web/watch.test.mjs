@@ -118,11 +118,13 @@ test('other relays are tried at once by a connection in trouble, and only by one
   assert.equal(acts.filter((act) => act === 'restart').length, 2);
 });
 
-test('one that never came up starts over with other relays, also if it has only just begun', () => {
-  const act = { restart: () => acts.push('restart'), rebuild: () => acts.push('rebuild'), show: () => {} };
+test('one that never came up starts over with other relays if it may, also if it has only just begun', () => {
+  const act = { restart: () => acts.push('restart'), hurry: () => acts.push('hurry'), show: () => {} };
   watch = new ConnectionWatch(act, {}, clock);
-  watch.serversChanged();
+  watch.serversChanged(false);
+  watch.serversChanged(true);
   watch.observe('connecting');
-  watch.serversChanged();
-  assert.deepEqual(acts, ['rebuild', 'rebuild']);
+  watch.serversChanged(false);
+  watch.serversChanged(true);
+  assert.deepEqual(acts, ['hurry', 'hurry']);
 });

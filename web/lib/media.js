@@ -43,6 +43,7 @@ export class Media extends EventTarget {
   #rebuilds = 0;
   #connectedAt = Infinity;
   #rebuildTimer = 0;
+  #hurried = false; // this connection was built early, for a relay that had come: it may take its time
   #answered = false;
   #closed = false;
   #offers = new Coalescer(() => this.#negotiate());
@@ -107,19 +108,23 @@ export class Media extends EventTarget {
   }
 
   /**
-   * Other servers work now. A running call is left alone, over a relay too; one in trouble tries them at once. So does
-   * one that hears nothing any more while a server has gone: some browsers need 13 s to notice that it was their relay.
+   * Other servers work now, or there are new credentials for the same. A running call is left alone, over a relay too;
+   * one in trouble tries other servers at once. So does one that hears nothing any more while a server has gone: some
+   * browsers need 13 s to notice that it was their relay.
    * @param {RTCIceServer[]} servers
    */
   serversChanged(servers) {
-    const work = urls(servers);
-    const isPoorer = urls(this.#iceServers).some((url) => !work.includes(url));
-    if (isPoorer) this.#poorerAt = performance.now();
+    const [had, work] = [urls(this.#iceServers), urls(servers)];
     this.iceServers = servers;
-    this.#rebuilds = 0; // that others led nowhere says nothing about these
-    if (this.#rebuildTimer) this.#startOver();
-    else if (isPoorer && this.isSilent) this.networkChanged();
-    else this.#watch?.serversChanged();
+    if (this.#rtcConfiguration?.iceServers) return; // these are used instead
+    const isPoorer = had.some((url) => !work.includes(url));
+    const hasNewRelay = work.some((url) => isRelay(url) && !had.includes(url));
+    if (isPoorer) this.#poorerAt = performance.now();
+    if (hasNewRelay) this.#rebuilds = 0; // that others led nowhere says nothing about this one
+    if (this.#rebuildTimer) {
+      if (hasNewRelay) this.#startOver();
+    } else if (isPoorer && this.isSilent) this.networkChanged();
+    else if (isPoorer || hasNewRelay) this.#watch?.serversChanged(hasNewRelay && !this.#hurried);
   }
 
   /**
@@ -198,6 +203,7 @@ export class Media extends EventTarget {
     if (this.#closed) return;
     if (performance.now() - this.#connectedAt > LASTING * 1000) this.#rebuilds = 0;
     this.#discard();
+    this.#hurried = false;
     if (this.#rebuildTimer) return;
     const delay = Math.min(MOST_REBUILD_DELAY, this.#rebuilds ? 2 ** (this.#rebuilds - 1) : 0);
     this.#rebuilds += 1;
@@ -330,6 +336,10 @@ export class Media extends EventTarget {
           this.#negotiateQuietly();
         },
         rebuild: () => this.rebuild(),
+        hurry: () => {
+          this.rebuild();
+          this.#hurried = true;
+        },
         show: (state) => {
           if (state === 'connected') this.#connectedAt = performance.now();
           this.#emit('state', state);
@@ -367,3 +377,4 @@ export class Media extends EventTarget {
 }
 
 const urls = (servers) => servers.flatMap((server) => server.urls);
+const isRelay = (url) => /^turns?:/i.test(url);

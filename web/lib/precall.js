@@ -16,7 +16,7 @@ export const DEFAULT_LIMITS = {
   sense: 2.4, // to look at the camera and listen to the microphone
 };
 const PINGS = 6;
-const NO_WAY = { offered: false, offersTcp: false, reached: false, connected: false, to: '', error: null };
+const NO_WAY = { offered: false, offersTcp: null, reached: false, connected: false, to: '', error: null };
 
 /** The steps in the order in which they are worth reading. */
 export const STEPS = {
@@ -159,11 +159,12 @@ class PrecallTest {
   async #direct(session) {
     const udp = await this.#way('udp', session);
     if (udp.offersTcp) await this.#way('tcp', await this.#open().catch(() => null));
-    else this.#tell('tcp', judgeWay('tcp', NO_WAY), 0);
+    else this.#tell('tcp', udp.offersTcp === null ? skipped('Not tested: the server did not say whether it offers it.') : judgeWay('tcp', NO_WAY), 0);
   }
 
   async #relay(session) {
-    const urls = session.iceServers.flatMap((server) => server.urls);
+    const servers = this.#options.rtcConfiguration?.iceServers ?? session.iceServers;
+    const urls = servers.flatMap((server) => server.urls);
     if (!urls.some((url) => /^turns?:/.test(url))) this.#tell('relay', judgeWay('relay', NO_WAY), 0);
     else await this.#way('relay', await this.#open().catch(() => null));
   }

@@ -16,7 +16,7 @@ import { StatsDigest } from './stats.js';
  *   token at each join, also when joining anew after a lost session, or elsewhere (at `url`) when the server sends us on;
  *   `refused` tells why the server refused the last one, if it did
  * @property {'auto' | 'manual'} [subscribe]  receive all tracks (default), or only those passed to `subscribe()`
- * @property {RTCConfiguration} [rtcConfiguration]  merged over what the server says
+ * @property {RTCConfiguration} [rtcConfiguration]  merged over what the server says; your `iceServers` are used in place of its own
  * @property {object} [timing]      overrides in seconds, see DEFAULT_TIMING in signal.js and DEFAULT_PATIENCE in watch.js
  *
  * @typedef {object} PublishOptions

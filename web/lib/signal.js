@@ -27,7 +27,9 @@ const PASSING = new Set(['shutting_down', 'rate_limited', 'too_many_connections'
 const MOST_REFUSALS = 3; // in a row, of the others, before joining anew is given up
 const SUSPICION = 0.5; // seconds that a socket has for an answer when the network seems to have changed
 const LOST = 'The connection to the server is interrupted.';
-const SHORT_WAIT = 5; // seconds that a first join waits by itself when the server asks for it
+// Seconds that a first join waits by itself when the server asks for it. After more, as of `turn_unavailable`, a person
+// should have been told; who has been in the call waits however long.
+const SHORT_WAIT = 5;
 
 /**
  * Events: `welcome` (the message), `message` (any other message), `lost` (the socket is gone, retries begin),
@@ -38,7 +40,7 @@ export class Signal extends EventTarget {
   #route;
   #getToken;
   #subscribe;
-  #relayOnly; // media takes no way but a relay, so without one it would be in vain
+  #relayOnly; // media takes no way but a relay of the server's, so without one it would be in vain
   #timing;
   #socket = null;
   #state = 'idle'; // idle, opening, knocking (a moderator must let us in), open, waiting, ended
@@ -65,7 +67,7 @@ export class Signal extends EventTarget {
     this.#route = new Route(url, avoid);
     this.#getToken = getToken;
     this.#subscribe = subscribe;
-    this.#relayOnly = rtcConfiguration?.iceTransportPolicy === 'relay';
+    this.#relayOnly = rtcConfiguration?.iceTransportPolicy === 'relay' && !rtcConfiguration.iceServers;
     this.#timing = { ...DEFAULT_TIMING, ...timing };
     this.#replies = new Replies(this.#timing.requestTimeout);
   }

@@ -19,7 +19,8 @@ export class ConnectionWatch {
   #wasConnected = false;
 
   /**
-   * @param {{restart: () => void, rebuild: () => void, show: (state: string) => void}} act
+   * @param {{restart: () => void, rebuild: () => void, hurry: () => void, show: (state: string) => void}} act  `hurry`: build a
+   *   new connection before this one has had its time
    * @param {object} [patience]  overrides of DEFAULT_PATIENCE
    * @param {{setTimeout: Function, clearTimeout: Function}} [clock]
    */
@@ -66,17 +67,18 @@ export class ConnectionWatch {
 
   /**
    * There are other relays than before. A connection in trouble tries them at once, and one that never came up starts
-   * over, as it gathered without them; one that works is left alone.
+   * over if it `mayHurry`, as it gathered without them; one that works is left alone.
+   * @param {boolean} mayHurry
    */
-  serversChanged() {
+  serversChanged(mayHurry) {
     if (this.#shown === 'connected') return;
     if (this.#wasConnected) this.networkChanged();
-    else this.#act.rebuild();
+    else if (mayHurry) this.#act.hurry();
   }
 
   close() {
     this.#after(0, null);
-    this.#act = { restart() {}, rebuild() {}, show() {} };
+    this.#act = { restart() {}, rebuild() {}, hurry() {}, show() {} };
   }
 
   #disturbed() {

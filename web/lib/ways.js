@@ -20,7 +20,7 @@ export function only(sdp, transport) {
 }
 
 /**
- * @typedef {import('./verdicts.js').Way & {offersTcp: boolean}} Trial
+ * @typedef {import('./verdicts.js').Way & {offersTcp: boolean | null}} Trial  `offersTcp`: null if no answer came
  *
  * @param {import('./check_session.js').CheckSession} session  one that has not offered yet
  * @param {'udp' | 'tcp' | 'relay'} name
@@ -29,7 +29,7 @@ export function only(sdp, transport) {
  * @returns {Promise<Trial>}
  */
 export async function tryWay(session, name, { patience, rtcConfiguration, measure }) {
-  const trial = { offered: true, offersTcp: false, reached: false, connected: false, to: '', error: null };
+  const trial = { offered: true, offersTcp: null, reached: false, connected: false, to: '', error: null };
   const silence = silentTrack();
   const pc = new RTCPeerConnection({
     iceServers: session.iceServers,
