@@ -143,4 +143,7 @@ def test_health_tells_what_is_handed_out_also_where_that_is_not_what_works() -> 
     assert fleet.cut_off
     assert handed_out() == {turn.url: True, stun.url: True}, "the last list is kept"
     fleet.take(Report(stun, Verdict.UP, "", (), round_trip=0.02), world.now + 1)
+    assert handed_out() == {turn.url: True, stun.url: True}, "what failed in the dark is tried anew"
+    for _ in range(3):
+        fleet.take(Report(turn, Verdict.DOWN, "silent", ()), world.now + 2)
     assert handed_out() == {turn.url: False, stun.url: True}
