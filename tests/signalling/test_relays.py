@@ -146,4 +146,5 @@ def test_health_tells_what_is_handed_out_also_where_that_is_not_what_works() -> 
     assert handed_out() == {turn.url: True, stun.url: True}, "what failed in the dark is tried anew"
     for _ in range(3):
         fleet.take(Report(turn, Verdict.DOWN, "silent", ()), world.now + 2)
+        fleet.take(Report(stun, Verdict.UP, "", (), round_trip=0.02), world.now + 3)
     assert handed_out() == {turn.url: False, stun.url: True}
