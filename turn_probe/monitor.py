@@ -15,13 +15,14 @@ from .credentials import Account, EchoLogin
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .fleet import Fleet, Offered
-from .probe import Login, Probe
+from .probe import Probe
 from .prober import Prober
 from .report import Report, Verdict
 from .resolver import Resolver
 from .standing import Pace
 from .turn import Address
 from .urls import Server
+from .visit import Login
 
 log = logging.getLogger(__name__)
 

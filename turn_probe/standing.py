@@ -124,7 +124,8 @@ class Standing:
         self.usable, self.since = usable, now
 
     def _measure(self, report: Report) -> None:
-        self.login = report.login
+        if report.login is not None:
+            self.login = report.login
         if report.round_trip is None:
             return
         self.measured += 1
