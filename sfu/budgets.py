@@ -46,8 +46,8 @@ STRANGE_CHECKS: Final = Rate(per_second=2_000, burst=200)
 # each relay, all relays at once after a start; with four addresses that are 250 relays. More costs up to 40 µs each;
 # fewer would make relays look silent that are not.
 PROBES: Final = Rate(per_second=400, burst=2_000)
-# And those that we look at, forged or not, at 10 µs each. More lets who has seen the ufrag of a probe take more than a tenth of our
-# time; fewer lets them keep probes from being answered by less traffic.
+# And those that we look at, forged or not, at 10 µs each. More lets who has seen the ufrag of a probe take more than a
+# tenth of our time; fewer lets them keep probes from being answered by less traffic.
 PROBES_VERIFIED: Final = Rate(per_second=10_000, burst=10_000)
 
 

@@ -113,7 +113,8 @@ def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) 
     interval = settings.turn_probe_interval
     pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
     echo = media.ports.announced if isinstance(media, Engine) else []
-    return Monitor([urls.parse(text) for text in texts], accounts, echo, own_probes, pace=pace)
+    servers = [urls.parse(text) for text in texts]
+    return Monitor(servers, accounts, echo, own_probes, lifetime=settings.turn_lifetime, pace=pace)
 
 
 def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:

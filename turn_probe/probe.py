@@ -65,7 +65,7 @@ class Probe(Visit):
             raise Failed(Verdict.DOWN, "there is no relay")
         self._actions.append(FindEcho(self._relayed, self._mapped))
         echo = yield from self._wait_for(EchoFound, self._timing.whole, "there is nobody to send something back")
-        peers = peers_for(self._relayed, echo.peers)
+        peers = peers_for(echo.peers, ipv6=":" in self._relayed[0])
         if not peers:
             raise Failed(Verdict.OWN_NETWORK_BROKEN, "we have no address of the relay's family")
         bound, failure, tried = list[int](), None, 0
@@ -140,10 +140,15 @@ class Probe(Visit):
                     self._actions.append(Send(turn.channel_data(data.channel, answer)))
 
 
-def peers_for(relayed: Address, peers: Sequence[Address]) -> list[Address]:
-    """Those of the relay's family, first those that can be reached from everywhere."""
-    family = [peer for peer in peers if (":" in peer[0]) is (":" in relayed[0])]
+def peers_for(peers: Sequence[Address], *, ipv6: bool) -> list[Address]:
+    """Those of that family, first those that can be reached from everywhere."""
+    family = [peer for peer in peers if (":" in peer[0]) is ipv6]
     return sorted(family, key=lambda peer: not ipaddress.ip_address(peer[0]).is_global)
+
+
+def left_out_of(peers: Sequence[Address]) -> list[Address]:
+    """Those that no relay is tried with unless it denies others."""
+    return [peer for ipv6 in (False, True) for peer in peers_for(peers, ipv6=ipv6)[MAX_PEERS:]]
 
 
 def _answered(data: bytes, echo: EchoFound) -> bytes:
