@@ -67,6 +67,7 @@ class Conversation(Generic[Outcome]):
         self._listened = 0
         self._gone = False  # the connection
         self._heard = False  # an answer to anything
+        self._heard_at: float | None = None  # whatever it was
         self._steps: list[Step] = []
         self._key: Key | None = None
 
@@ -85,6 +86,7 @@ class Conversation(Generic[Outcome]):
         self._now = now
         self._gone = isinstance(event, Broken) or (self._gone and not isinstance(event, Connected))
         if isinstance(event, Received):
+            self._heard_at = now
             self._listened += max(LEAST_BYTES, len(event.data))
             if self._listened > MAX_BYTES:
                 event = Broken(Verdict.DOWN, "it sends more than a server has to say")

@@ -76,7 +76,7 @@ class Fleet:
         standing = self.standings[report.server]
         if report.address is not None:
             self._addresses[report.server] = report.address[0]
-        if report.was_reached:
+        if report.was_reached and (self._dark_since is None or now - report.quiet > self._dark_since):
             self._see_again(now)
         elif report.server.relays and not (network and self._is_always_so(report, standing)):
             self._look_around(standing, now, certain=report.verdict is Verdict.OWN_NETWORK_BROKEN or not network)

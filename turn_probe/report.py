@@ -57,6 +57,7 @@ class Report:
     login: int | None = None
     round_trip: float | None = None  # seconds, the median through the relay or to the STUN server
     loss: float | None = None  # share of what was sent and did not come back
+    quiet: float = 0.0  # seconds for which nothing was heard of it at the end
 
     @property
     def was_reached(self) -> bool:

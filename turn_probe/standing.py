@@ -6,7 +6,7 @@ Every `now` and length is in seconds of one monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .report import Report, Verdict
 from .urls import Server
@@ -32,6 +32,10 @@ class Pace:
     most_hold: float = 600.0
     calm: float = 300.0  # a server that fell longer ago is trusted as before
     keep: float = 600.0  # so long a list is kept at most because nothing at all answers
+
+    def at_interval(self, interval: float) -> Pace:
+        """The same, but for an interval that may be so short that nothing else has time in it."""
+        return replace(self, interval=interval, again=min(self.again, interval / 2), hold=min(self.hold, interval))
 
 
 class Standing:
@@ -85,7 +89,7 @@ class Standing:
         pace = self._pace
         quickly = False
         if report.was_reached:
-            self.reached_at = now
+            self.reached_at = now - report.quiet
         if report.verdict is Verdict.OWN_NETWORK_BROKEN:  # says nothing about the server
             self.refused_since = now if self.refused_since is None else self.refused_since
             self._refusals += 1

@@ -97,6 +97,7 @@ class Visit(Conversation[Report]):
             self._login,
             self._round_trip,
             self._loss,
+            0.0 if self._heard_at is None else self._now - self._heard_at,
         )
 
     # ------------------------------------------------------------------------------------------------ to get there

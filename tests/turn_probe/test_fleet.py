@@ -188,6 +188,19 @@ def test_one_to_which_our_machine_has_no_way_does_not_make_a_network_broken() ->
     assert not watch.fleet.cut_off
 
 
+def test_what_was_heard_before_the_lights_went_out_is_no_answer_in_the_dark() -> None:
+    """Our network breaks while a probe listens at its relay, and it ends after those that heard nothing at all."""
+    watch = Watch(A, B, NEUTRAL)
+    watch.goes_on(60)
+    watch.world |= dict.fromkeys((A, B, NEUTRAL), Verdict.DOWN)
+    for server in (NEUTRAL, B):
+        watch.fleet.take(Report(server, Verdict.DOWN, "no answer", ()), 63.0)
+    watch.fleet.take(Report(A, Verdict.RELAY_SILENT, "nothing came", (), quiet=3.5), 63.2)
+    watch.now = 63.2
+    watch.goes_on(120)
+    assert (watch.turn, watch.fleet.cut_off, watch.fleet.changes) == ([A, B], True, 0)
+
+
 C = parse("turn:[2001:db8::1]")  # to which this machine has no way
 
 

@@ -115,6 +115,17 @@ def test_a_relay_through_which_nothing_comes_is_silent_and_given_back() -> None:
     report = probed(pretended)
     assert (report.verdict, report.failed_step, report.loss) == (Verdict.RELAY_SILENT, "echo", 1.0)
     assert pretended.allocations == 0
+    assert report.quiet == 0.0  # it said that it took the relay back
+
+
+def test_a_report_says_how_long_ago_the_server_was_heard_last() -> None:
+    pretended = Pretended()
+    drive = drive_of(pretended)
+    drive.run_until(lambda: len(pretended.channels) == 1)
+    pretended.silent = True
+    report = drive.go_on()
+    assert (report.verdict, report.was_reached) == (Verdict.RELAY_SILENT, True)
+    assert report.quiet == pytest.approx(1.5 + 4 * 0.02 + 1.0)
 
 
 @pytest.mark.parametrize(("through", "verdict"), [(2, Verdict.RELAY_SILENT), (3, Verdict.UP)])
