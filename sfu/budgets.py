@@ -42,9 +42,13 @@ CHECKS: Final = Rate(per_second=100, burst=200)
 # let who knows many names keep us busy with forgeries; fewer makes many moves at the same time slower. Who is not yet
 # connected is not held to it, so that nobody can shut newcomers out by it.
 STRANGE_CHECKS: Final = Rate(per_second=2_000, burst=200)
-# Probes of relays that reach the media port: five checks through each of fifty relays to each of our addresses, all at
-# once after a start. More costs up to 20 µs each; fewer would make relays look silent that are not.
-PROBES: Final = Rate(per_second=200, burst=1_000)
+# Probes of relays that we answer, of each of their logins: one check to each of our addresses and four more through
+# each relay, all relays at once after a start; with four addresses that are 250 relays. More costs up to 40 µs each;
+# fewer would make relays look silent that are not.
+PROBES: Final = Rate(per_second=400, burst=2_000)
+# And those that we look at, forged or not, at 10 µs each. More lets who has seen the ufrag of a probe take more than a
+# tenth of our time; fewer lets them keep probes from being answered by less traffic.
+PROBES_VERIFIED: Final = Rate(per_second=10_000, burst=10_000)
 
 
 class Budget:

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import stun
-from .budgets import PROBES, Budget
+from .budgets import PROBES, PROBES_VERIFIED, Budget
+
+MAX_BYTES = 256  # of a check; ours have about a hundred, and what is longer takes longer to verify
 
 
 class ProbeAnswers:
-    """`logins` are the passwords by ufrag; nobody can guess either."""
+    """`logins` are the passwords by ufrag; nobody can guess either, but who sees a check knows its ufrag."""
 
     def __init__(self, logins: Mapping[str, str]) -> None:
         self._logins = dict(logins)
-        # Of several logins some are known to more people than others are, so that each has a budget of its own.
-        self._budgets = {ufrag: Budget(PROBES) for ufrag in logins}
+        # Of several logins some are known to more people than others are, so that each has budgets of its own: one for
+        # what is verified, so large that forgers cannot easily use it up, and one for what is answered.
+        self._verified = {ufrag: Budget(PROBES_VERIFIED) for ufrag in logins}
+        self._answered = {ufrag: Budget(PROBES) for ufrag in logins}
 
     def knows(self, ufrag: str) -> bool:
         """Whether it is the ufrag of a probe."""
@@ -29,11 +33,11 @@ class ProbeAnswers:
 
         Raises StunError.
         """
-        budget = self._budgets.get(stun.username_of(datagram))
-        if budget is None or not budget.take(now):
+        ufrag = stun.username_of(datagram)
+        if len(datagram) > MAX_BYTES or ufrag not in self._logins or not self._verified[ufrag].take(now):
             return None
         check = stun.parse(datagram)
-        password = self._logins.get(check.username.partition(":")[0], "")
+        password = self._logins[ufrag]
         if not check.is_request or not password or not check.is_authentic(password):
             return None
-        return stun.success_response(check, source, password)
+        return stun.success_response(check, source, password) if self._answered[ufrag].take(now) else None

@@ -21,7 +21,6 @@ from state.wire import NodeRecord
 from turn_probe import urls
 from turn_probe.credentials import EchoLogin, echo_login
 from turn_probe.monitor import PACE, Monitor
-from turn_probe.standing import Pace
 
 from .certificates import Certificate, CertificateError
 from .conference import Conference, Rules
@@ -61,10 +60,10 @@ def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) 
     texts = [*(settings.turn if accounts else ()), *settings.stun]
     if not texts or not settings.turn_probe_interval:
         return None
-    interval = settings.turn_probe_interval
-    pace = Pace(interval=interval, again=min(PACE.again, interval / 2), hold=min(PACE.hold, interval))
+    pace = PACE.at_interval(settings.turn_probe_interval)
     echo = media.ports.announced if isinstance(media, Engine) else []
-    return Monitor([urls.parse(text) for text in texts], accounts, echo, own_probes, pace=pace)
+    relays = [urls.parse(text) for text in texts]
+    return Monitor(relays, accounts, echo, own_probes, lifetime=settings.turn_lifetime, pace=pace)
 
 
 def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:

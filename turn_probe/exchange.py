@@ -22,6 +22,7 @@ Outcome = TypeVar("Outcome")
 Talk = Generator[float, Event, T]  # yields until when it waits
 
 MAX_BYTES = 65_536  # that one probe listens to; what we ask for takes two thousand
+LEAST_BYTES = 64  # that something counts for, be it empty: it costs us as much
 STALE = 438  # RFC 8656: the nonce is to be replaced
 
 
@@ -36,8 +37,8 @@ class Timing:
     echoes: int = 5
     pace: float = 0.02  # between echoes
     echo: float = 1.5  # to wait for the last of them
-    release: float = 1.0
-    whole: float = 5.0  # for everything but the release
+    release: float = 1.0  # if so much is left of the whole
+    whole: float = 5.0
 
 
 class Failed(Exception):
@@ -65,6 +66,8 @@ class Conversation(Generic[Outcome]):
         self._actions: list[Action] = []
         self._listened = 0
         self._gone = False  # the connection
+        self._heard = False  # an answer to anything
+        self._heard_at: float | None = None  # whatever it was
         self._steps: list[Step] = []
         self._key: Key | None = None
 
@@ -83,7 +86,8 @@ class Conversation(Generic[Outcome]):
         self._now = now
         self._gone = isinstance(event, Broken) or (self._gone and not isinstance(event, Connected))
         if isinstance(event, Received):
-            self._listened += len(event.data)
+            self._heard_at = now
+            self._listened += max(LEAST_BYTES, len(event.data))
             if self._listened > MAX_BYTES:
                 event = Broken(Verdict.DOWN, "it sends more than a server has to say")
         if isinstance(event, Received) and self._frames is not None:
@@ -171,6 +175,7 @@ class Conversation(Generic[Outcome]):
             if isinstance(event, Received):
                 reply = parsed(event.data)
                 if isinstance(reply, turn.Reply) and reply.transaction == id:
+                    self._heard = True
                     if reply.code or key is None or reply.is_signed_by(key):
                         return reply
                     forged = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .ranking import Ranking
@@ -48,9 +48,7 @@ class Fleet:
         self._dark_since: float | None = None
         self._turn = Ranking([server for server in self.standings if server.relays])
         self._stun = Ranking([server for server in self.standings if not server.relays])
-        hosts = {server.host for server in self._turn.order}
-        # Where no TURN server is, so that one machine that is down does not look like a network that is.
-        self._neutral = [server for server in self._stun.order if server.host not in hosts]
+        self._addresses: dict[Server, str] = {}  # where each was found last
         self.offered = self._list()
 
     # ----------------------------------------------------------------------------------------------- when to probe
@@ -76,9 +74,11 @@ class Fleet:
         """
         self.counts[report.verdict] += 1
         standing = self.standings[report.server]
-        if report.was_reached:
+        if report.address is not None:
+            self._addresses[report.server] = report.address[0]
+        if report.was_reached and (self._dark_since is None or now - report.quiet > self._dark_since):
             self._see_again(now)
-        elif report.server.relays:
+        elif report.server.relays and not (network and self._is_always_so(report, standing)):
             self._look_around(standing, now, certain=report.verdict is Verdict.OWN_NETWORK_BROKEN or not network)
         rounds = standing.measured
         standing.take(report, now, condemn=not self._doubts(standing, now))
@@ -86,13 +86,15 @@ class Fleet:
             ranking = self._turn if report.server.relays else self._stun
             times = {s: known.round_trip for s, known in self.standings.items() if known.round_trip is not None}
             ranking.measured(report.server, times)
-        if standing.in_trouble_since is not None and (report.server.relays or standing.in_trouble_since == now):
-            self._ask_the_others(now, all_of_them=standing.in_trouble_since == now)
+        if standing.in_trouble_since == now:
+            self._ask(self.standings, now)
+        elif standing.is_falling and report.server.relays:
+            self._ask(self._neutral, now)
         return self._look_again()
 
-    def _ask_the_others(self, now: float, *, all_of_them: bool) -> None:
-        """Is it the server, or is it we? Whoever else can tell is probed before it falls."""
-        for server in self.standings if all_of_them else self._neutral:
+    def _ask(self, servers: Iterable[Server], now: float) -> None:
+        """Is it the one that fails, or is it we? Whoever else can tell is probed before it falls."""
+        for server in servers:
             if self.standings[server].due < float("inf"):  # not being probed just now
                 self.standings[server].hurry(now)
 
@@ -128,6 +130,16 @@ class Fleet:
             # suspicion: perhaps relays and neutral servers have died together.
             self.cut_off = certain or now - self._dark_since < self._pace.keep
 
+    def _is_always_so(self, report: Report, standing: Standing) -> bool:
+        """Whether our machine never had a way to this one, or had none already when the others were still reached."""
+        if report.verdict is not Verdict.OWN_NETWORK_BROKEN:
+            return False
+        if standing.reached_at is None or standing.refused_since is None:
+            return standing.reached_at is None
+        others = [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
+        began = max((other for other in others if other is not None), default=standing.refused_since)
+        return standing.refused_since < began - TOGETHER * self._pace.interval
+
     def _nothing_answers(self, standing: Standing, now: float, *, certain: bool) -> bool:
         others = [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
         since = now if standing.in_trouble_since is None else standing.in_trouble_since
@@ -137,6 +149,13 @@ class Fleet:
         if any(one.reached_at is not None and one.reached_at >= began for one in self.standings.values()):
             return False
         return certain or any(self._fell_silent_too(self.standings[server], began) for server in self._neutral)
+
+    @property
+    def _neutral(self) -> list[Server]:
+        """STUN servers where no TURN server is, so that one machine that is down does not look like a whole network."""
+        taken = {server.host for server in self._turn.order}
+        taken |= {self._addresses[server] for server in self._turn.order if server in self._addresses}
+        return [s for s in self._stun.order if s.host not in taken and self._addresses.get(s) not in taken]
 
     def _fell_silent_too(self, neutral: Standing, began: float) -> bool:
         """What never answered, or had stopped before, tells nothing by being silent now."""
@@ -156,7 +175,9 @@ class Fleet:
 
     def _list(self) -> Offered:
         turn = [self.standings[server] for server in self._turn.order if self.standings[server].usable]
-        turn.sort(key=lambda one: one.state in (Verdict.OVERLOADED, Verdict.OPEN_RELAY))
+        turn.sort(key=lambda one: one.second_choice or one.is_out_of_sight)
+        if all(one.is_out_of_sight for one in turn):
+            turn = []  # what nobody can see is no hope for people who have nothing else
         stun = [server for server in self._stun.order if self.standings[server].usable]
         reason = ""
         if self._turn.order and not turn:

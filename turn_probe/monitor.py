@@ -15,17 +15,18 @@ from .credentials import Account, EchoLogin
 from .events import Broken, EchoFound
 from .exchange import Timing
 from .fleet import Fleet, Offered
-from .probe import Login, Probe
+from .probe import Probe, left_out_of
 from .prober import Prober
 from .report import Report, Verdict
 from .resolver import Resolver
 from .standing import Pace
 from .turn import Address
 from .urls import Server
+from .visit import Login
 
 log = logging.getLogger(__name__)
 
-LIFETIME = 600.0  # seconds for which the credentials of a probe are valid
+LIFETIME = 6 * 3600.0
 AT_ONCE = 50  # probes; more would make a step of a hundred servers count as silent because we are busy
 USER = "probe"
 PACE, TIMING = Pace(), Timing()
@@ -36,7 +37,8 @@ class Monitor:
     """Run `run` for as long as servers are to be watched.
 
     `changed` hears of each new list, `probed` of each report. `echo` are the addresses where checks with
-    `echo_login` are answered: those of the media port. Times are in seconds.
+    `echo_login` are answered: those of the media port. Credentials are asked for as clients get them, valid for
+    `lifetime`, so that a clock that is wrong is found when it matters, and only then. Times are in seconds.
     """
 
     def __init__(
@@ -48,13 +50,14 @@ class Monitor:
         *,
         changed: Callable[[Offered], None] = lambda offered: None,
         probed: Callable[[Report], None] = lambda report: None,
+        lifetime: float = LIFETIME,
         pace: Pace = PACE,
         timing: Timing = TIMING,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.fleet = Fleet(servers, pace, random.SystemRandom().random, time.monotonic())
         self.changed, self.probed = changed, probed
-        self._accounts, self._timing = accounts, timing
+        self._accounts, self._lifetime, self._timing = accounts, lifetime, timing
         self._echo_login = echo_login
         self.look_at(echo)
         self._tls = tls or ssl.create_default_context()
@@ -64,6 +67,8 @@ class Monitor:
 
     def look_at(self, echo: Sequence[Address]) -> None:
         """The media port is reached at these addresses from now on."""
+        for left_out in left_out_of(echo):
+            log.warning("Relays are not tried with %s: there are too many media addresses", left_out[0])
         self._echo = EchoFound(echo, self._echo_login.ufrag, self._echo_login.password)
 
     async def run(self) -> None:
@@ -91,7 +96,7 @@ class Monitor:
         self._take(report)
 
     def _new_probe(self, server: Server) -> Probe:
-        issued = [account.login(USER, time.time(), LIFETIME) for account in self._accounts]
+        issued = [account.login(USER, time.time(), self._lifetime) for account in self._accounts]
         ipv6 = bool(self._echo.peers) and all(":" in host for host, _ in self._echo.peers)
         logins = [Login(login.username, login.password) for login in issued]
         return Probe(server, logins, self._timing, os.urandom, ipv6=ipv6)

@@ -15,13 +15,14 @@ from . import credentials
 from .credentials import Account
 from .events import Broken, EchoFound
 from .exchange import Timing
-from .probe import Login, Probe
+from .probe import Probe
 from .prober import Prober
 from .report import Report, Verdict
 from .resolver import Resolver
 from .transport import EchoSocket, fault_of
 from .turn import Address
 from .urls import Server
+from .visit import Login
 
 LIFETIME = 600.0  # seconds for which credentials are valid
 # For a person who waits, and may be far away.

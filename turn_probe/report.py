@@ -42,7 +42,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a probe found. `login` is the number of the credentials that were accepted."""
+    """All that a probe found. `login` is the number of the credentials that were accepted, if any were asked for.
+
+    Of a name with several addresses it is about the one that answers; if none does, about that which says most.
+    """
 
     server: Server
     verdict: Verdict
@@ -51,9 +54,10 @@ class Report:
     address: Address | None = None  # of the server, or of the one to which it sent us on
     mapped: Address | None = None  # ours, as the server sees it
     relayed: Address | None = None
-    login: int = 0
+    login: int | None = None
     round_trip: float | None = None  # seconds, the median through the relay or to the STUN server
     loss: float | None = None  # share of what was sent and did not come back
+    quiet: float = 0.0  # seconds for which nothing was heard of it at the end
 
     @property
     def was_reached(self) -> bool:

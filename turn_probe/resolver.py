@@ -10,6 +10,8 @@ from typing import Self
 from .turn import Address
 
 FRESH = 30.0  # seconds for which an answer is not asked for again; longer would find a moved server later
+STALE = 86_400.0  # seconds for which an answer is better than none (RFC 8767 section 5 has one to three days)
+GONE = (socket.EAI_NONAME, socket.EAI_NODATA)
 
 
 class Resolver:
@@ -30,7 +32,7 @@ class Resolver:
         await self._tasks.__aexit__(None, None, None)
 
     async def look_up(self, host: str, port: int, patience: float) -> list[Address]:
-        """The addresses of `host`, the last known ones if none can be had within `patience` seconds. May be empty."""
+        """The addresses of `host`; if nobody can be asked within `patience` seconds, the last known ones, or none."""
         try:
             return [(str(ipaddress.ip_address(host)), port)]
         except ValueError:
@@ -44,13 +46,19 @@ class Resolver:
                 task = self._running[host] = self._tasks.create_task(self._ask(host), name=f"DNS {host}")
                 task.add_done_callback(lambda _: self._running.pop(host, None))
             await asyncio.wait([task], timeout=patience)
-            _, addresses = self._known.get(host, (0.0, []))
+            at, addresses = self._known.get(host, (float("-inf"), []))
+            if loop.time() - at > STALE:
+                return []
         return [(address, port) for address in addresses]
 
     async def _ask(self, host: str) -> None:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        except socket.gaierror as error:
+            if error.errno in GONE:  # an answer too
+                self._known.pop(host, None)
+            return
         except (OSError, UnicodeError):
             return  # what was known before is the best there is
         self._known[host] = loop.time(), list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -6,7 +6,7 @@ Every `now` and length is in seconds of one monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .report import Report, Verdict
 from .urls import Server
@@ -19,7 +19,7 @@ class Pace:
     """How often servers are probed, and how much it takes to change one's mind.
 
     A server that stops to relay right after a probe is found in at most 1.2 × `interval` + `fall` probes + twice
-    `again`: 45 s if each of them takes the 5 s that it may.
+    `again`: 44.4 s if each of them takes the 5 s that it may.
     """
 
     interval: float = 22.0
@@ -27,10 +27,15 @@ class Pace:
     again: float = 1.5  # after a first failure, or a first success of a server that had fallen
     fall: int = 3  # failures in a row
     rise: int = 2  # successes in a row
+    shift: int = 3  # in a row that it is full or open, or is not, before it is handed out last, or no longer
     hold: float = 20.0  # a fallen server stays so at least; twice as long each time it falls again soon
     most_hold: float = 600.0
     calm: float = 300.0  # a server that fell longer ago is trusted as before
     keep: float = 600.0  # so long a list is kept at most because nothing at all answers
+
+    def at_interval(self, interval: float) -> Pace:
+        """The same, but for an interval that may be so short that nothing else has time in it."""
+        return replace(self, interval=interval, again=min(self.again, interval / 2), hold=min(self.hold, interval))
 
 
 class Standing:
@@ -40,6 +45,7 @@ class Standing:
         """`random` gives values from 0 to 1."""
         self.server = server
         self.usable = True
+        self.second_choice = False  # full or open: handed out last
         self.state: Verdict | None = None  # None: not known yet
         self.last: Report | None = None
         self.since = now  # of `usable`
@@ -48,7 +54,9 @@ class Standing:
         self.measured = 0  # how many round trips
         self.failing_since: float | None = None
         self.reached_at: float | None = None  # it said something, be it a refusal
-        self._refused_since: float | None = None  # by our own machine
+        self.refused_since: float | None = None  # by our own machine, which says nothing about it
+        self._refusals = 0  # in a row
+        self._others = 0  # how often in a row it was not what `second_choice` says
         self.due = now + random() * min(1.0, pace.again)
         self._pace, self._random = pace, random
         self._failures = self._successes = 0
@@ -58,12 +66,22 @@ class Standing:
     @property
     def in_trouble_since(self) -> float | None:
         """When it stopped to work, for whatever reason; None while it works."""
-        return self.failing_since if self.failing_since is not None else self._refused_since
+        return self.failing_since if self.failing_since is not None else self.refused_since
 
     @property
     def is_about_to_fall(self) -> bool:
         """Whether it falls if it fails once more."""
         return self.usable and self._failures + 1 >= self._pace.fall
+
+    @property
+    def is_falling(self) -> bool:
+        """Whether it fails and has not fallen."""
+        return self.usable and self.failing_since is not None
+
+    @property
+    def is_out_of_sight(self) -> bool:
+        """Whether our machine lastingly has no way to it, so that nobody knows what it is: IPv6 for example."""
+        return self._refusals >= self._pace.fall
 
     def take(self, report: Report, now: float, *, condemn: bool = True) -> None:
         """Learn from a probe that ended now. Unless it may `condemn`, no number of failures makes the server fall."""
@@ -71,15 +89,17 @@ class Standing:
         pace = self._pace
         quickly = False
         if report.was_reached:
-            self.reached_at = now
-        if report.verdict is not Verdict.OWN_NETWORK_BROKEN:
-            self._refused_since = None
-        elif self._refused_since is None:
-            self._refused_since = now
+            self.reached_at = now - report.quiet
+        if report.verdict is Verdict.OWN_NETWORK_BROKEN:  # says nothing about the server
+            self.refused_since = now if self.refused_since is None else self.refused_since
+            self._refusals += 1
+        else:
+            self.refused_since, self._refusals = None, 0
         if report.verdict is Verdict.OWN_NETWORK_BROKEN:
-            pass  # says nothing about the server
+            pass
         elif report.verdict.usable:
             self._measure(report)
+            self._shift(report.verdict is not Verdict.UP)
             self._failures, self.failing_since = 0, None
             self._successes += 1
             if self.usable:
@@ -110,6 +130,7 @@ class Standing:
 
     def forgive(self) -> None:
         """Forget the failures of one that has not fallen: they said nothing about it."""
+        self._refusals = 0
         if self.usable:
             self._failures, self.failing_since = 0, None
 
@@ -123,8 +144,18 @@ class Standing:
     def _turn(self, now: float, *, usable: bool) -> None:
         self.usable, self.since = usable, now
 
+    def _shift(self, full_or_open: bool) -> None:
+        """What is seen first is believed at once, anything else only when it lasts."""
+        if full_or_open is self.second_choice:
+            self._others = 0
+            return
+        self._others += 1
+        if self.state is None or self._others >= self._pace.shift:
+            self.second_choice, self._others = full_or_open, 0
+
     def _measure(self, report: Report) -> None:
-        self.login = report.login
+        if report.login is not None:
+            self.login = report.login
         if report.round_trip is None:
             return
         self.measured += 1

@@ -62,7 +62,7 @@ def plain(report: Report) -> dict[str, Any]:
         "address": report.address,
         "mapped_address": report.mapped,
         "relayed_address": report.relayed,
-        "secret": report.login + 1 if report.server.relays and report.verdict.usable else None,
+        "secret": None if report.login is None else report.login + 1,
         "round_trip": None if report.round_trip is None else round(report.round_trip, 6),
         "loss": report.loss,
     }

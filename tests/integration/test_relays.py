@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -154,6 +155,20 @@ async def test_a_server_with_the_old_secret_gets_credentials_made_with_it() -> N
             entries = (await ada.hears("welcome"))["ice_servers"]
             assert [len(entry["urls"]) for entry in entries] == [1, 1]
             assert entries[0]["credential"] != entries[1]["credential"]
+
+
+async def test_probes_have_credentials_as_clients_have_them() -> None:
+    """So that a TURN server whose clock is wrong is condemned if clients cannot use it, and only then."""
+    lifetime = 1234
+    async with (
+        TurnServer() as turn,
+        running_server(turn=turn.url(), turn_secret=SECRET, turn_probe_interval=1, turn_lifetime=lifetime) as server,
+    ):
+        await is_known(server, turn.url(), "up")
+        now = time.time()
+        valid_until = {int(found) for found in re.findall(r"user <(\d+):probe>", turn.log)}
+        assert valid_until
+        assert all(lifetime - 30 < until - now <= lifetime for until in valid_until)
 
 
 async def test_a_fixed_login_is_measured_and_handed_out_as_it_is() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sfu import stun
-from sfu.budgets import PROBES
+from sfu.budgets import PROBES, PROBES_VERIFIED
 from sfu.probe_answers import ProbeAnswers
+from tests.turn_probe.pretend import ECHO_PASSWORD, Pretended, probed
 from turn_probe import turn
 from turn_probe.credentials import echo_login
+from turn_probe.events import EchoFound
+from turn_probe.report import Verdict
 
 LOGIN = echo_login("a TURN secret")
 SOURCE = ("192.0.2.1", 5000)
@@ -44,11 +47,41 @@ def test_what_cannot_be_read_is_refused() -> None:
         answers().answer(broken, SOURCE, 0.0)
 
 
-def test_more_than_probes_may_cost_is_not_even_verified() -> None:
+def test_no_more_is_answered_than_probes_may_cost() -> None:
     probes = answers()
     answered = sum(probes.answer(check(), SOURCE, 0.0) is not None for _ in range(int(PROBES.burst) + 100))
     assert answered == PROBES.burst
     assert probes.answer(check(), SOURCE, 1.0) is not None
+
+
+def test_who_has_seen_a_ufrag_and_forges_checks_does_not_make_relays_look_silent() -> None:
+    probes = answers()
+    for second in range(5):
+        for _ in range(int(PROBES_VERIFIED.per_second) - 100):
+            assert probes.answer(check(password="forged"), SOURCE, float(second)) is None
+        assert probes.answer(check(), SOURCE, float(second)) is not None
+
+
+def test_but_not_without_end_is_it_even_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    monkeypatch.setattr(stun.Binding, "is_authentic", lambda self, password: bool(verified.append(self)))
+    probes = answers()
+    for _ in range(int(PROBES_VERIFIED.burst) + 100):
+        assert probes.answer(check(), SOURCE, 0.0) is None
+    assert len(verified) == PROBES_VERIFIED.burst
+
+
+def test_what_is_longer_than_any_check_of_a_probe_is_not_worth_a_look() -> None:
+    long = turn.binding(b"t" * 12, f"{LOGIN.ufrag}:{'x' * 300}", LOGIN.password)
+    assert answers().answer(long, SOURCE, 0.0) is None
+
+
+def test_two_hundred_relays_at_once_that_reach_four_addresses_of_ours_are_all_answered() -> None:
+    """As after a start, and whenever something fails."""
+    peers = [(f"203.0.113.{number}", 7882) for number in range(4)]
+    pretended = Pretended()
+    assert probed(pretended, echo=EchoFound(peers, "echo", ECHO_PASSWORD)).verdict is Verdict.UP
+    assert 200 * pretended.echoes <= PROBES.burst
 
 
 def test_who_uses_one_login_up_leaves_the_others_alone() -> None:

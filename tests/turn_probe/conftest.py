@@ -13,12 +13,13 @@ from tests.support.turn_server import SECRET
 from turn_probe import credentials, urls
 from turn_probe.events import EchoFound
 from turn_probe.exchange import Timing
-from turn_probe.probe import Login, Probe
+from turn_probe.probe import Probe
 from turn_probe.prober import Prober
 from turn_probe.report import Report
 from turn_probe.resolver import Resolver
 from turn_probe.transport import EchoSocket
 from turn_probe.turn import Address
+from turn_probe.visit import Login
 
 ProbeOf = Callable[..., Awaitable[Report]]
 QUICK = Timing(exchange=0.5, connect=0.5, resend=0.1, echo=0.3, whole=2.0, release=0.5)

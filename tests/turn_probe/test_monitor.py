@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from turn_probe.report import Report, Verdict
 from turn_probe.standing import Pace
 from turn_probe.transport import EchoSocket
 from turn_probe.urls import parse
+
+from .pretend import Pretended
 
 QUICKLY = Pace(interval=0.5, again=0.1, hold=0.5)
 LOGIN = echo_login(SECRET)
@@ -121,3 +124,39 @@ async def test_a_fault_of_our_own_neither_ends_the_watch_nor_condemns_the_server
         await eventually(lambda: len(reports) >= 3)
     assert monitor.fleet.standings[server].usable
     assert "The probe of turn 127.0.0.1:9 udp failed" in caplog.text
+
+
+@pytest.mark.parametrize("lifetime", [60.0, 21_600.0])
+async def test_credentials_are_asked_for_as_valid_as_clients_get_them(lifetime: float) -> None:
+    """So that a server whose clock is wrong by less than that is not condemned, and one by more is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        pretended, loop = Pretended(), asyncio.get_running_loop()
+
+        async def serve() -> None:
+            while True:
+                data, source = await loop.sock_recvfrom(udp, 2048)
+                for answer in pretended.answers(data):
+                    await loop.sock_sendto(udp, answer, source)
+
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(serve())
+            server = parse(f"turn:127.0.0.1:{udp.getsockname()[1]}")
+            monitor = Monitor([server], ACCOUNTS, [], LOGIN, lifetime=lifetime)
+            async with running(monitor):
+                await eventually(lambda: monitor.fleet.counts)
+            serving.cancel()
+    valid_until = pretended.asked[1].attributes["USERNAME"].partition(":")[0]
+    assert int(valid_until) - time.time() == pytest.approx(lifetime, abs=5.0)
+
+
+def test_media_addresses_that_relays_are_not_tried_with_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    echo = [(f"10.0.{number}.1", 7882) for number in range(5)]
+    Monitor([], ACCOUNTS, [*echo[:4], ("2001:db8::1", 7882)], LOGIN)
+    assert not caplog.text
+    Monitor([], ACCOUNTS, [*echo, ("9.9.9.9", 7882)], LOGIN)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "Relays are not tried with 10.0.3.1",
+        "Relays are not tried with 10.0.4.1",
+    ]

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from turn_probe.exchange import Timing
 from turn_probe.report import Report, Verdict
 from turn_probe.standing import Pace, Standing
 
-from .pretend import UDP
+from .pretend import UDP, Pretended, drive_of
 
 PACE = Pace()
 
 
 def report(verdict: Verdict, round_trip: float | None = None, login: int = 0) -> Report:
     return Report(UDP, verdict, "", (), round_trip=round_trip, login=login)
+
+
+def longest_probe() -> float:
+    """Seconds of the longest probe of a silent relay that gets slower and slower."""
+    drives = [drive_of(Pretended(relays=lambda number: False, delay=delay / 20)) for delay in range(1, 60)]
+    for drive in drives:
+        drive.run()
+    return max(drive.now for drive in drives) - drive_of(Pretended()).now
 
 
 class Watch:
@@ -45,9 +52,7 @@ def test_it_falls_after_three_failures_in_a_row() -> None:
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_one_that_stops_to_relay_right_after_a_probe_is_found_within_45_seconds(chance: float) -> None:
-    timing = Timing()
-    longest = timing.whole  # a relay that is silent is given back besides, which a living server does at once
-    watch = Watch(chance)
+    watch, longest = Watch(chance), longest_probe()
     watch.sees(Verdict.UP)
     broke_at = watch.now
     while watch.sees(Verdict.RELAY_SILENT, takes=longest):
@@ -104,6 +109,23 @@ def test_a_server_that_is_full_or_open_is_kept_and_named(verdict: Verdict) -> No
     watch = Watch()
     assert [watch.sees(verdict) for _ in range(5)] == [True] * 5
     assert watch.standing.state is verdict
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OVERLOADED, Verdict.OPEN_RELAY])
+def test_it_becomes_the_second_choice_and_the_first_again_when_that_lasts(verdict: Verdict) -> None:
+    watch = Watch()
+    watch.sees(Verdict.UP)
+    seen = []
+    for found in (verdict, verdict, Verdict.UP, *[verdict] * 3, Verdict.UP, Verdict.UP, verdict, *[Verdict.UP] * 3):
+        watch.sees(found)
+        seen.append(watch.standing.second_choice)
+    assert seen == [False] * 5 + [True] * 6 + [False]
+
+
+def test_what_is_seen_first_is_believed_at_once() -> None:
+    watch = Watch()
+    watch.sees(Verdict.OVERLOADED)
+    assert watch.standing.second_choice
 
 
 def test_instances_do_not_probe_all_at_once() -> None:
