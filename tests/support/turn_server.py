@@ -42,7 +42,9 @@ class TurnServer:
         self._temporary = TemporaryDirectory(prefix="auralink-turn-")
         self._folder = Path(self._temporary.name)
         self.port, self.tls_port = free_port(), free_port()
-        first = free_port(socket.SOCK_DGRAM)
+        first = self.port
+        while any(first <= port <= first + RELAY_PORTS for port in (self.port, self.tls_port)):
+            first = free_port(socket.SOCK_DGRAM)  # else who blocks the relays would block the server as well
         self.relay_ports = (first, first + RELAY_PORTS)
         try:
             await self.start()
