@@ -23,7 +23,7 @@ run: $(RUNTIME) ## start the server and print its address
 
 # What measures media or time has the machine to itself; of the rest, which mostly waits, three tests run at a time.
 # Machines are shared, and stand still at times: a few tests that fail are tried once more, and the summary says why.
-AGAIN := --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks -ra
+AGAIN := --reruns 1 --max-suite-reruns 8 --rerun-show-tracebacks -ra
 define tests
 $(if $(ARGS),\
 	$(BIN)/python -m pytest -m "$(1)" $(ARGS),\

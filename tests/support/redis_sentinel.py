@@ -64,7 +64,10 @@ class RedisSentinel:
         return self.master
 
     async def _all_agree(self) -> bool:
-        if (await self.master.info("replication"))["role"] != "master":
+        try:
+            if (await self.master.info("replication"))["role"] != "master":
+                return False
+        except OSError:  # it drops its clients when its role changes
             return False
         named = [await each.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name) for each in self.sentinels]
         return all(address == ["127.0.0.1", str(self.master.port)] for address in named)
