@@ -127,6 +127,20 @@ test('a late word of a connection that was replaced does not end the one that is
   media.close();
 });
 
+test('who asks for a report has an answer, also if the connection is given up and the browser gives none', async () => {
+  const media = keeper(async () => ANSWER);
+  assert.equal(await media.report(), null);
+  await media.receive({ audio: 1, video: 0 });
+  built[0].getStats = async () => new Map([['a', { type: 'inbound-rtp' }]]);
+  assert.equal((await media.report()).get('a').type, 'inbound-rtp');
+  built[0].getStats = () => new Promise(() => {});
+  const answers = [media.report(), media.report()];
+  media.rebuild();
+  await pass(1);
+  assert.deepEqual(await Promise.all(answers), [null, null]);
+  media.close();
+});
+
 test('other servers are put into the connection, and ICE is restarted only if it is in trouble', async () => {
   const offers = [];
   const media = keeper(async () => ANSWER);

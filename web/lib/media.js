@@ -62,9 +62,19 @@ export class Media extends EventTarget {
     this.#patience = patience;
   }
 
-  /** The current connection, for statistics and tinkering. @returns {RTCPeerConnection | null} */
+  /** The current connection, for tinkering. @returns {RTCPeerConnection | null} */
   get connection() {
     return this.#pc;
+  }
+
+  /**
+   * The browser's own report on it. Firefox never gives one that was asked for before a connection was closed.
+   * @returns {Promise<RTCStatsReport | null>} null without a connection, or when it is given up meanwhile
+   */
+  async report() {
+    if (!this.#pc) return null;
+    const { promise: gone } = this.#gone;
+    return Promise.race([this.#pc.getStats(), gone.catch(() => null)]);
   }
 
   /** @returns {string} `new`, `connecting`, `connected`, `disconnected`, `failed` or `closed` */

@@ -184,7 +184,7 @@ export class Move {
   async #everythingPlays() {
     const { audio, video } = this.welcome.receive;
     if (this.media.publications.size + audio + video > 0 && this.media.state !== 'connected') return false;
-    const report = (await this.media.connection?.getStats()) ?? new Map();
+    const report = (await this.media.report()) ?? new Map();
     const inbound = new Map([...report.values()].filter(({ type }) => type === 'inbound-rtp').map((stat) => [stat.mid, stat]));
     return this.#stay.playing().every((wish) => {
       const track = this.#find(wish);

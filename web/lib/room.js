@@ -206,7 +206,7 @@ export class Room extends ModeratedRoom {
 
   /** The browser's own report on the media connection. @returns {Promise<RTCStatsReport | null>} */
   async getStats() {
-    return (await this.#attendance.media.connection?.getStats()) ?? null;
+    return this.#attendance.media.report();
   }
 
   /** The RTCPeerConnection, for tinkering. It is another one after some reconnects. */
