@@ -63,6 +63,7 @@ async def test_when_our_own_network_is_away_the_list_is_kept_and_only_a_relay_th
         ):
             await is_known(server, first.url(), "up")
             await is_known(server, second.url(), "up")
+            await is_known(server, neutral.stun_url, "up")  # one that never answered would tell nothing
             async with joined(server, "ada") as ada:
                 assert len(turn_urls(await ada.hears("welcome"))) == 2
 
