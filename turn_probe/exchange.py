@@ -7,6 +7,7 @@ answers with actions; nothing that a server sends raises anything.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Failed(Exception):
         self.reason = reason
 
 
-class Conversation(Generic[Outcome]):
+class Conversation(ABC, Generic[Outcome]):
     """Call `begin`, then `handle` for each event and whenever `wake_at` has come, until there is a `report`.
 
     `random` gives that many unpredictable bytes.
@@ -71,8 +72,9 @@ class Conversation(Generic[Outcome]):
         self._steps: list[Step] = []
         self._key: Key | None = None
 
+    @abstractmethod
     def _from_top_to_bottom(self) -> Talk[Outcome]:
-        raise NotImplementedError
+        """All of it, as a generator that ends with the report."""
 
     def begin(self, now: float) -> list[Action]:
         """Start; `now` in seconds on any steady clock."""

@@ -11,7 +11,8 @@ from .report import Report, Verdict
 from .standing import Pace, Standing
 from .urls import Server
 
-TOGETHER = 2.0  # intervals: so far apart we may notice of two servers that they stopped to answer at once
+# So far apart we may notice of two servers that they stopped to answer at once: two intervals, and a probe that lasted.
+TOGETHER, LONGEST_PROBE = 2.0, 5.0  # intervals; seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,12 @@ class Fleet:
             return False
         if standing.reached_at is None or standing.refused_since is None:
             return standing.reached_at is None
-        others = [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
+        others = self._others_in_trouble_since(standing)
         began = max((other for other in others if other is not None), default=standing.refused_since)
-        return standing.refused_since < began - TOGETHER * self._pace.interval
+        return standing.refused_since < began - self._together
 
     def _nothing_answers(self, standing: Standing, now: float, *, certain: bool) -> bool:
-        others = [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
+        others = self._others_in_trouble_since(standing)
         since = now if standing.in_trouble_since is None else standing.in_trouble_since
         began = max([since, *(other for other in others if other is not None)])
         if None in others or self.offered.lacks_turn:
@@ -149,6 +150,14 @@ class Fleet:
         if any(one.reached_at is not None and one.reached_at >= began for one in self.standings.values()):
             return False
         return certain or any(self._fell_silent_too(self.standings[server], began) for server in self._neutral)
+
+    def _others_in_trouble_since(self, standing: Standing) -> list[float | None]:
+        """Of the other TURN servers; None for one that works."""
+        return [self.standings[server].in_trouble_since for server in self._turn.order if server != standing.server]
+
+    @property
+    def _together(self) -> float:
+        return TOGETHER * self._pace.interval + LONGEST_PROBE
 
     @property
     def _neutral(self) -> list[Server]:
@@ -161,7 +170,7 @@ class Fleet:
         """What never answered, or had stopped before, tells nothing by being silent now."""
         if neutral.reached_at is None:
             return False
-        return neutral.in_trouble_since is None or neutral.in_trouble_since >= began - TOGETHER * self._pace.interval
+        return neutral.in_trouble_since is None or neutral.in_trouble_since >= began - self._together
 
     def _see_again(self, now: float) -> None:
         """Something answers. What failed in the dark is asked once more before anything is held against it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,9 +72,9 @@ class Visit(Conversation[Report]):
         self.wake_at = math.inf
         return [self._goodbye()] if self._owes and self.report is None else []
 
+    @abstractmethod
     def _use(self) -> Talk[None]:
         """Do at the server what it is for. Raises Failed, and SentOn."""
-        raise NotImplementedError
 
     def _from_top_to_bottom(self) -> Talk[Report]:
         verdict, reason = Verdict.UP, ""
