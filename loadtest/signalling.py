@@ -65,7 +65,8 @@ class Signalling:
         self._waiting[name] = reply
         try:
             await self._socket.send(json.dumps({**message, "request": name}))
-            return await asyncio.wait_for(reply, _REPLY_WITHIN)
+            async with asyncio.timeout(_REPLY_WITHIN):
+                return await reply
         except WebSocketException as error:
             raise SignallingError("closed", str(error)) from None
         except TimeoutError:

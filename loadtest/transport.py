@@ -115,7 +115,8 @@ class Transport:
         for _ in range(_CHECKS_PER_CANDIDATE):
             self._send_check()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), _CHECK_INTERVAL)
+                async with asyncio.timeout(_CHECK_INTERVAL):
+                    await self._answered.wait()
                 return True
         self._close_socket()
         return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.deadline"]
 
 UNIT_TESTS = [Path(__file__).parent / name for name in ("signalling", "sfu", "state", "turn_probe", "loadtest")]
 

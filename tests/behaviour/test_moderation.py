@@ -12,6 +12,7 @@ from playwright.async_api import expect
 from tests.support.call import Person, access_token, all_meet, enter, new_room, person, prepare
 from tests.support.chromium import Chromium
 from tests.support.server import RunningServer
+from tests.support.waiting import in_time
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -196,13 +197,13 @@ async def packets(mod: Person) -> int:
 async def ask(socket: Any, **message: Any) -> dict[str, Any]:
     """Say something over a bare WebSocket and take the first reply."""
     await socket.send(json.dumps(message))
-    answer: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 5))
+    answer: dict[str, Any] = json.loads(await in_time(socket.recv(), 5))
     return answer
 
 
 async def until(socket: Any, kind: str) -> dict[str, Any]:
     """The next message of this kind, whatever comes before."""
     while True:
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        message: dict[str, Any] = json.loads(await in_time(socket.recv(), 5))
         if message["type"] == kind:
             return message

@@ -18,6 +18,7 @@ import yaml
 from tests.support.network import Network
 from tests.support.program import Program, running_program
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import in_time
 from turn_probe import credentials, turn
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ async def coturn(network: Network, folder: Path, secret: str = f"{NEW},{OLD}") -
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(*check, stdout=quiet, stderr=quiet)
         try:
-            return await asyncio.wait_for(process.wait(), 1.0) == 0
+            return await in_time(process.wait(), 1.0) == 0
         except TimeoutError:
             process.kill()
             await process.wait()

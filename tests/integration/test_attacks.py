@@ -24,7 +24,7 @@ from loadtest.publication import Rates
 from loadtest.tags import read_tag
 from sfu.strangers import PATIENCE
 from tests.support.server import RunningServer, running_server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 pytestmark = pytest.mark.alone
 
@@ -225,7 +225,7 @@ class Judge:
         began = time.monotonic()
         self.watch.begin()
         async with attack(name, *arguments, self.seconds, *after) as process:
-            out, err = await asyncio.wait_for(process.communicate(), self.seconds + 20)
+            out, err = await in_time(process.communicate(), self.seconds + 20)
             assert process.returncode == 0, err.decode()
         self.took = time.monotonic() - began
         metrics = await self.server.metrics()
@@ -293,7 +293,7 @@ class Judge:
         self.watch.begin()
         async with attack("half_open", url, KEYS, 60) as process:
             assert process.stdout
-            assert await asyncio.wait_for(process.stdout.readline(), 20) == b"ready\n"
+            assert await in_time(process.stdout.readline(), 20) == b"ready\n"
             metrics = await self.server.metrics()
             running = metrics["auralink_media_handshakes_running"]
             assert 10 <= running <= 64

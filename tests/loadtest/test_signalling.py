@@ -46,6 +46,27 @@ async def test_replies_find_their_requests_in_any_order_and_the_rest_is_handed_o
         assert [message["type"] for message in others] == ["speakers", "done"]
 
 
+async def test_who_is_cancelled_as_the_reply_arrives_is_cancelled() -> None:
+    asked: asyncio.Event = asyncio.Event()
+
+    async def wait(socket: ServerConnection) -> None:
+        await socket.recv()
+        asked.set()
+        await socket.wait_closed()
+
+    async def ask_again_and_again(session: Signalling) -> None:
+        await session.request({"type": "ping"})
+        await session.request({"type": "ping"})
+
+    async with talking(wait) as (session, _), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(ask_again_and_again(session))
+        await asked.wait()
+        session._dispatch({"type": "pong", "request": "1"})
+        asking.cancel()
+        await asyncio.wait([asking], timeout=1)
+        assert asking.cancelled()
+
+
 async def test_an_error_for_a_request_is_raised_there_and_any_other_is_handed_on() -> None:
     async def refuse(socket: ServerConnection) -> None:
         message = json.loads(await socket.recv())

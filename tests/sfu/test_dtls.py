@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from sfu import dtls, rtp, srtp
+from tests.support.waiting import in_time
 
 # Making keys takes longer than a handshake.
 CLIENT, SERVER = dtls.Certificate(), dtls.Certificate()
@@ -108,8 +109,8 @@ async def test_the_keys_open_what_an_independent_client_protects_and_the_reverse
 async def test_a_server_whose_fingerprint_does_not_match_is_refused(fingerprints: list[tuple[str, str]]) -> None:
     link = Link()
     results = await asyncio.gather(
-        asyncio.wait_for(link.client.handshake(fingerprints), 5),
-        asyncio.wait_for(link.server.handshake([CLIENT.fingerprint]), 5 if fingerprints else 0.01),
+        in_time(link.client.handshake(fingerprints), 5),
+        in_time(link.server.handshake([CLIENT.fingerprint]), 5 if fingerprints else 0.01),
         return_exceptions=True,
     )
     assert isinstance(results[0], dtls.DtlsError)
@@ -315,8 +316,8 @@ async def test_a_forged_record_can_at_worst_fail_the_handshake(record: bytes) ->
 
     link = Link(wire)
     results = await asyncio.gather(
-        asyncio.wait_for(link.client.handshake([SERVER.fingerprint]), 0.05),
-        asyncio.wait_for(link.server.handshake([CLIENT.fingerprint]), 0.05),
+        in_time(link.client.handshake([SERVER.fingerprint]), 0.05),
+        in_time(link.server.handshake([CLIENT.fingerprint]), 0.05),
         return_exceptions=True,
     )
     assert all(isinstance(result, srtp.Keys | dtls.DtlsError | TimeoutError) for result in results)

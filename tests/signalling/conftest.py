@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +21,7 @@ from signalling.tokens import SOURCES, Grant, secret_key
 from state.modes import Mode
 from state.sharing import Sharing
 from tests.support.fake_media import FakeMediaPlane
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 PATIENCE = 5.0  # seconds after which a test gives up on an answer
 SHARED_KEYS = (secret_key("shared", b"a secret that all instances have got"),)
@@ -101,13 +100,13 @@ class Caller:
 
     async def hear(self, kind: type[M]) -> M:
         """The next message, which must be of this kind."""
-        message = m.parse_server_message(await asyncio.wait_for(self.socket.recv(), PATIENCE))
+        message = m.parse_server_message(await in_time(self.socket.recv(), PATIENCE))
         assert isinstance(message, kind), message
         return message
 
     async def is_closed(self, code: int) -> None:
         """Whatever is said until then, the server closes with this code."""
-        await asyncio.wait_for(self.socket.wait_closed(), PATIENCE)
+        await in_time(self.socket.wait_closed(), PATIENCE)
         assert self.socket.close_code == code
 
 

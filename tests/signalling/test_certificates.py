@@ -24,7 +24,7 @@ from signalling.parts import build_certificate
 from signalling.tokens import SOURCES, Grant, secret_key
 from tests.support.certificates import Pem, make
 from tests.support.server import running_server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 from .conftest import House, Open
 
@@ -54,7 +54,7 @@ async def served_serial(port: int) -> int:
 
 async def ping(client: ClientConnection) -> None:
     await client.send('{"type":"ping"}')
-    assert isinstance(m.parse_server_message(await asyncio.wait_for(client.recv(), 5)), m.Pong)
+    assert isinstance(m.parse_server_message(await in_time(client.recv(), 5)), m.Pong)
 
 
 async def test_pages_and_websockets_come_over_tls(house: Open, pem: Pem) -> None:
@@ -189,7 +189,7 @@ async def test_who_begins_no_handshake_is_not_kept(house: Open, pem: Pem, monkey
     monkeypatch.setattr("signalling.listeners.HANDSHAKE_TIMEOUT", 0.1)
     async with house(**tls(pem)) as home:
         reader, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
-        assert await asyncio.wait_for(reader.read(), 2) == b""
+        assert await in_time(reader.read(), 2) == b""
         writer.close()
 
 

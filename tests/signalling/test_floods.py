@@ -12,7 +12,7 @@ from websockets.frames import Frame
 
 from signalling import messages as m
 from signalling.websocket_protocol import PIECE, WebSocketProtocol
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 from .conftest import House, Open
 
@@ -35,7 +35,7 @@ async def test_a_flood_is_answered_with_a_bounded_number_of_errors_and_then_cut_
                 await ada.socket.send("{")
         with contextlib.suppress(ConnectionClosed):
             while True:
-                heard.append(m.parse_server_message(await asyncio.wait_for(ada.socket.recv(), 5)))
+                heard.append(m.parse_server_message(await in_time(ada.socket.recv(), 5)))
         await ada.is_closed(1008)
         assert len(heard) == 22
         assert isinstance(heard[-1], m.Goodbye)

@@ -17,7 +17,7 @@ from signalling import http, websocket_protocol
 from signalling import messages as m
 from signalling.tokens import secret_key
 from tests.support.redis_server import redis_server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 from .conftest import Open
 
@@ -239,7 +239,7 @@ async def test_an_upgrade_with_too_many_or_too_long_headers_is_refused(headers: 
         reader, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
         upgrade = ["GET /ws HTTP/1.1", f"Host: {home.host}", "Connection: Upgrade", "Upgrade: websocket", *headers]
         writer.write("\r\n".join([*upgrade, "", ""]).encode())
-        assert b"400" in await asyncio.wait_for(reader.read(), 2)
+        assert b"400" in await in_time(reader.read(), 2)
         writer.close()
 
 
@@ -251,7 +251,7 @@ async def test_a_connection_that_asks_for_nothing_is_not_kept(
     async with house() as home:
         reader, writer = await asyncio.open_connection("127.0.0.1", home.server.port)
         writer.write(said)
-        await asyncio.wait_for(reader.read(), 2)  # to its end
+        await in_time(reader.read(), 2)  # to its end
         writer.close()
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from signalling import control, moderation
 from state.model import RoomName
 from state.modes import Mode
 from tests.support.redis_server import redis_server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 from .conftest import House, Open
 
@@ -125,7 +123,7 @@ async def test_instances_redirects_and_what_was_changed_apart_are_counted(shared
         for home in (one, two):
             async with home.socket() as caller:
                 await caller.say(type="join", token=home.token("eve", room="elsewhere"))
-                await asyncio.wait_for(caller.socket.recv(), 5.0)
+                await in_time(caller.socket.recv(), 5.0)
         redirects = [(await home.metrics())["auralink_redirects_total"] for home in (one, two)]
         assert sorted(redirects) == [0.0, 1.0]
 

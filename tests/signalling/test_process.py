@@ -18,6 +18,7 @@ from signalling import messages as m
 from signalling.config import load
 from signalling.tokens import SOURCES, AdminTokens, Grant, Tokens
 from tests.support.server import RunningServer, running_server
+from tests.support.waiting import in_time
 
 
 async def join(server: RunningServer, socket: object) -> None:
@@ -39,7 +40,7 @@ async def test_a_signal_ends_it_in_order(name: str) -> None:
         assert (goodbye.code, goodbye.resume) == ("shutting_down", True)
         await ada.wait_closed()
         assert ada.close_code == 1012
-        assert await asyncio.wait_for(server.process.wait(), 4) == 0
+        assert await in_time(server.process.wait(), 4) == 0
         assert time.monotonic() - began < 4
         assert "Traceback" not in server.log
 
@@ -61,7 +62,7 @@ async def serve(*flags: str) -> tuple[int | None, str]:
         env={name: value for name, value in os.environ.items() if not name.startswith(("AURALINK_", "PYTHONASYNCIO"))},
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), 10)
+        said, _ = await in_time(process.communicate(), 10)
     finally:
         if process.returncode is None:
             process.kill()

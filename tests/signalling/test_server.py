@@ -19,7 +19,7 @@ from signalling import messages as m
 from signalling import moderation
 from signalling.conference import Refused
 from state.model import Identity, RoomName
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 from .conftest import Open
 
@@ -241,10 +241,10 @@ async def test_a_client_that_does_not_read_is_cut_off_and_may_resume(house: Open
                     await ada.say(type="chat", text="x" * 4000)
                     await ada.hear(m.ChatMessage)
 
-            await asyncio.wait_for(chatter(), 20)
+            await in_time(chatter(), 20)
             with contextlib.suppress(ConnectionClosed):
                 while True:  # what the network had taken already still arrives, and then the reason
-                    await asyncio.wait_for(slow.socket.recv(), 5)
+                    await in_time(slow.socket.recv(), 5)
             assert (slow.socket.close_code, slow.socket.close_reason) == (1013, "slow_consumer")
             async with home.socket() as back:
                 await back.say(type="resume", resume_token=slow.welcome.resume_token)

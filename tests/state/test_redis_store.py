@@ -14,7 +14,7 @@ from state.store import StoreError
 from tests.support.redis_server import RedisServer
 from tests.support.stores import announce, fetch, post, redis_store, write
 from tests.support.tcp_proxy import Faults, TcpProxy
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, in_time
 
 A = NodeId("a")
 
@@ -146,7 +146,7 @@ async def test_who_is_cancelled_takes_no_connection_along_and_mixes_up_no_answer
         for turn in range(20):
             asking = write(store, (1, 2), {"x": "wrong"}, room="other")
             with suppress(TimeoutError):  # at once, while connecting, while waiting for the answer, too late
-                await asyncio.wait_for(asking, 0.003 * turn)
+                await in_time(asking, 0.003 * turn)
             assert await fetch(store, "a") == {"a": ((1, 1), {"x": "right"})}
 
 

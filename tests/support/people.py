@@ -13,6 +13,8 @@ from loadtest.owner import Owner
 from loadtest.signalling import Message, Signalling, SignallingError
 from signalling.tokens import SOURCES, Grant, Tokens, secret_key
 
+from .waiting import in_time
+
 T = TypeVar("T")
 
 SECRET = "x" * 40
@@ -211,7 +213,7 @@ class Person:
             left = deadline - time.monotonic()
             assert left > 0, f"{self.identity} waited {within} s for {what or 'something'}; {self}"
             try:
-                await asyncio.wait_for(stay.news.wait(), min(left, 0.25))  # it may have moved meanwhile
+                await in_time(stay.news.wait(), min(left, 0.25))  # it may have moved meanwhile
             except TimeoutError:
                 continue
 

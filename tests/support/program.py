@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from .waiting import eventually
+from .waiting import eventually, in_time
 
 ENDS_WITHIN = 10.0
 
@@ -67,7 +67,7 @@ class Program:
         assert self._process
         if self.runs:
             self._process.terminate()
-        return await asyncio.wait_for(self._process.wait(), within)
+        return await in_time(self._process.wait(), within)
 
     async def kill(self) -> None:
         """End it and all that it started by SIGKILL, whatever state it is in. Does nothing when it has ended."""

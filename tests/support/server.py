@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 
 from .network import HOST, Network
-from .waiting import eventually
+from .waiting import eventually, in_time
 
 STARTS_WITHIN = 10.0
 ENDS_WITHIN = 10.0
@@ -133,7 +133,7 @@ class RunningServer:
         if self.process.returncode is None:
             self.process.terminate()
         try:
-            return await asyncio.wait_for(self.process.wait(), within)
+            return await in_time(self.process.wait(), within)
         except TimeoutError:
             raise AssertionError(f"the server ran on for {within} s after SIGTERM; its log:\n{self.log}") from None
 

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from tests.support.waiting import in_time
+
 from .redis_cluster import RedisCluster
 from .redis_sentinel import RedisSentinel
 from .redis_server import RedisServer, redis_server
@@ -103,7 +105,7 @@ async def test_the_connections_of_clients_can_be_closed() -> None:
 
         await eventually(waits)
         await redis.kill_clients()
-        assert await asyncio.wait_for(reader.read(), 2) == b""
+        assert await in_time(reader.read(), 2) == b""
         writer.close()
         assert await redis.command("PING") == "PONG"
 

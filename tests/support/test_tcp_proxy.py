@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
+from tests.support.waiting import in_time
+
 from .tcp_proxy import NORMAL, Faults, TcpProxy, tcp_proxy
 
 SHORT = 0.2  # seconds in which an answer would have come
@@ -50,7 +52,7 @@ async def answered(streams: Streams, text: bytes = b"hello\n", within: float = 2
     """Say a line and return what comes back; TimeoutError when nothing does."""
     reader, writer = streams
     writer.write(text)
-    return await asyncio.wait_for(reader.readline(), within)
+    return await in_time(reader.readline(), within)
 
 
 async def is_reset(streams: Streams) -> bool:
@@ -64,8 +66,8 @@ async def test_bytes_travel_both_ways_and_so_does_the_end(echo: str, connect: Co
         reader, writer = await connect(proxy)
         writer.write(b"one\n" + b"x" * 300_000 + b"\n")
         writer.write_eof()
-        assert await asyncio.wait_for(reader.readline(), 2) == b"one\n"
-        assert await asyncio.wait_for(reader.read(), 2) == b"x" * 300_000 + b"\n"
+        assert await in_time(reader.readline(), 2) == b"one\n"
+        assert await in_time(reader.read(), 2) == b"x" * 300_000 + b"\n"
         assert proxy.accepted == 1
 
 
@@ -84,7 +86,7 @@ async def test_latency_holds_bytes_back_each_way_and_jitter_lets_nothing_overtak
         for number in range(20):
             writer.write(b"%d\n" % number)
             await asyncio.sleep(0.002)
-        assert [await asyncio.wait_for(reader.readline(), 2) for _ in range(20)] == [b"%d\n" % n for n in range(20)]
+        assert [await in_time(reader.readline(), 2) for _ in range(20)] == [b"%d\n" % n for n in range(20)]
         assert loop.time() - began >= 0.1
         await proxy.becomes(NORMAL)
         began = loop.time()
@@ -104,8 +106,8 @@ async def test_a_black_hole_takes_running_and_new_connections_and_gives_back_wha
             with pytest.raises(TimeoutError):
                 await answered(one, text, within=SHORT)
         await proxy.becomes(NORMAL)
-        assert await asyncio.wait_for(running[0].readline(), 2) == b"first\n"
-        assert await asyncio.wait_for(fresh[0].readline(), 2) == b"second\n"
+        assert await in_time(running[0].readline(), 2) == b"first\n"
+        assert await in_time(fresh[0].readline(), 2) == b"second\n"
 
 
 async def test_a_black_hole_that_is_never_lifted_leaves_no_task_behind(echo: str, connect: Connect) -> None:

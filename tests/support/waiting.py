@@ -11,6 +11,12 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 
+async def in_time(work: Awaitable[T], seconds: float) -> T:
+    """The result of `work`, or a TimeoutError after so many seconds."""
+    async with asyncio.timeout(seconds):
+        return await work
+
+
 @overload
 async def eventually(probe: Callable[[], Awaitable[T | None]], within: float = ..., every: float = ...) -> T: ...
 @overload

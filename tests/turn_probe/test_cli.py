@@ -17,6 +17,7 @@ from tests.support.network import HOST, Network, neighbour, private_network
 from tests.support.ports import free_port
 from tests.support.server import running_server
 from tests.support.turn_server import SECRET, TurnServer
+from tests.support.waiting import in_time
 
 AURALINK = str(Path(sys.executable).with_name("auralink"))
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
@@ -175,7 +176,7 @@ async def test_watch_probes_again_and_again() -> None:
             env=ENVIRONMENT | {"AURALINK_TURN_SECRET": SECRET},
         )
         assert process.stdout
-        rounds = [json.loads(await asyncio.wait_for(process.stdout.readline(), 20)) for _ in range(2)]
+        rounds = [json.loads(await in_time(process.stdout.readline(), 20)) for _ in range(2)]
         process.terminate()
         await process.communicate()
         assert [found["servers"][0]["state"] for found in rounds] == ["up", "up"]
