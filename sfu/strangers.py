@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
 from typing import Final, Generic, NamedTuple, TypeVar
 
 Who = TypeVar("Who")
@@ -12,7 +11,8 @@ Who = TypeVar("Who")
 # only holds connections open keeps nobody out; fewer would make room before slow clients have sent it. It is less in a
 # process that may have few connections (tcp_port.py).
 MOST: Final = 256
-# Many people behind one address come at once when a server starts anew, and each makes a connection or two.
+# Many people behind one address come at once when a server starts anew, and each makes a connection or two. Among them,
+# too, the one that waits longest makes room: a neighbour who holds connections open keeps nobody out.
 MOST_PER_ADDRESS: Final = 32
 # Seconds until a stranger has to have sent its first check. A client on a bad network needs one or two.
 PATIENCE: Final = 5.0
@@ -31,7 +31,7 @@ class Strangers(Generic[Who]):
     def __init__(self, most: int = MOST, most_per_address: int = MOST_PER_ADDRESS, patience: float = PATIENCE) -> None:
         self._most, self._most_per_address, self._patience = most, most_per_address, patience
         self._since: dict[Who, tuple[float, bytes]] = {}  # the longest first
-        self._by_place: Counter[bytes] = Counter()
+        self._by_place: dict[bytes, dict[Who, None]] = {}  # likewise
 
     def __len__(self) -> int:
         return len(self._since)
@@ -40,24 +40,25 @@ class Strangers(Generic[Who]):
         return who in self._since
 
     def enter(self, who: Who, host: str, now: float) -> Refusal[Who] | None:
-        """Somebody came from `host`. Who is not let in for it: the newcomer, or the one that waits longest."""
+        """Somebody came from `host`. Who has to make room for it, if anybody: the one that waits longest."""
         place = place_of(host)
-        if self._by_place[place] >= self._most_per_address:
-            return Refusal(who, "too_many_of_address")
+        neighbours = self._by_place.get(place, {})
         refusal = None
-        if len(self._since) >= self._most:
-            oldest = next(iter(self._since))
-            self.leave(oldest)
-            refusal = Refusal(oldest, "too_many_strangers")
+        if len(neighbours) >= self._most_per_address:
+            refusal = Refusal(next(iter(neighbours)), "too_many_of_address")
+        elif len(self._since) >= self._most:
+            refusal = Refusal(next(iter(self._since)), "too_many_strangers")
+        if refusal is not None:
+            self.leave(refusal.who)
         self._since[who] = now, place
-        self._by_place[place] += 1
+        self._by_place.setdefault(place, {})[who] = None
         return refusal
 
     def leave(self, who: Who) -> None:
         """It is gone, or no stranger any more. Nothing happens if it was none."""
         _, place = self._since.pop(who, (0.0, None))
         if place is not None:
-            self._by_place[place] -= 1
+            del self._by_place[place][who]
             if not self._by_place[place]:
                 del self._by_place[place]
 

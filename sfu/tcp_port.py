@@ -152,9 +152,8 @@ class TcpPort:
         refusal = self._strangers.enter(connection, address[0], self._clock())
         if refusal is not None:
             self._refuse(*refusal)
-        if not connection.closed:
-            self._connections[connection.number] = connection
-            self._poll.register(kernel, select.EPOLLIN)
+        self._connections[connection.number] = connection
+        self._poll.register(kernel, select.EPOLLIN)
 
     # ------------------------------------------------------------------------------------------- reading
 

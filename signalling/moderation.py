@@ -189,7 +189,11 @@ def admit(conference: Conference, room: RoomName, participant: ParticipantId, by
     waiter = waiting.waiter_in(conference, room, participant)
     claims = waiter.claims
     if waiter.relay_only:
-        relays.check_relay(conference, f"{claims.name} connects", field="participant")
+        try:
+            relays.check_relay(conference, f"{claims.name} connects", field="participant")
+        except Refused as refused:
+            conference.reply(waiter.socket, m.Notice(code=refused.code, level="warning", message=waiting.NO_RELAY))
+            raise
     entrance.check_space(conference, claims)
     waiting.forget(conference, waiter.id, "admitted")
     socket = conference.sockets[waiter.socket]

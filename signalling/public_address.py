@@ -1,7 +1,8 @@
-"""Where media is announced with `--media-ip auto`: as a STUN server sees this machine, asked again until one answers.
+"""Where media is announced with `--media-ip auto`: as a STUN server sees this machine, asked again and again.
 
 A server that starts while no STUN server answers serves all the same: who is in its network, or comes by a relay,
-reaches its own addresses.
+reaches its own addresses. An address that was found may be replaced, as providers do at night: who connects, or
+restarts ICE because nothing arrives any more, is told of the new one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from .health import Check, observed
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY = 5.0  # seconds between an answer that did not come and the next question
+ASK_EVERY = 5.0  # seconds between an answer that did not come, or is new, and the next question
+LOOK_EVERY = 30.0  # seconds between an answer that is as before and the next question
 
 Ask = Callable[[Sequence[Server]], Awaitable[Mapped]]
 
@@ -31,29 +33,50 @@ async def _ask_now(servers: Sequence[Server]) -> Mapped:
 class PublicAddress:
     """What the STUN servers say; `ask` raises NotSeen or OSError if none says anything."""
 
-    def __init__(self, servers: Sequence[Server], ask: Ask = _ask_now, every: float = ASK_EVERY) -> None:
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        ask: Ask = _ask_now,
+        every: float = ASK_EVERY,
+        look_every: float = LOOK_EVERY,
+    ) -> None:
         self.seen: Mapped | None = None
-        self._servers, self._ask, self._every = servers, ask, every
+        self._servers, self._ask, self._every, self._look_every = servers, ask, every, look_every
+        self._doubted: Mapped | None = None  # another than before, said once
         self._reason = "nobody was asked yet"
 
     async def find(self) -> Mapped | None:
-        """Ask once, which takes 5 s at most."""
+        """Ask once, which takes 5 s at most. What another answer replaces has to be said twice in a row."""
         try:
-            self.seen = await self._ask(self._servers)
+            answer = await self._ask(self._servers)
         except (NotSeen, OSError) as error:
+            self._doubted = None
             if self._reason != str(error):
                 self._reason = str(error)
-                log.warning("Media is announced at our own addresses, as no STUN server says how it sees us: %s", error)
+                if self.seen is None:
+                    log.warning(
+                        "Media is announced at our own addresses, as no STUN server says how it sees us: %s", error
+                    )
+                else:
+                    log.warning("Media stays announced at %s; no STUN server confirms it: %s", self.seen.public, error)
+            return self.seen
+        self._reason = ""
+        if self.seen in (None, answer) or self._doubted == answer:
+            if self.seen != answer:
+                log.info("Media is announced at %s for %s", answer.public, answer.local)
+            self.seen, self._doubted = answer, None
         else:
-            log.info("Media is announced at %s for %s", self.seen.public, self.seen.local)
+            self._doubted = answer
         return self.seen
 
     async def keep_asking(self, learned: Callable[[Mapped], None]) -> None:
-        """If it is not known yet, ask until it is."""
-        while self.seen is None:
-            await asyncio.sleep(self._every)
+        """Ask until it is known, and then whether it is still so; `learned` gets each address that is new."""
+        while True:
+            before = self.seen
+            settled = before is not None and self._doubted is None
+            await asyncio.sleep(self._look_every if settled else self._every)
             try:
-                if seen := await self.find():
+                if (seen := await self.find()) is not None and seen != before:
                     learned(seen)
             except Exception:  # a fault of ours must not end everybody's calls
                 log.exception("Asking how others see this machine failed")

@@ -31,6 +31,9 @@ class Farewell:
 DENIED = Farewell("denied", "You were not let in.", CloseCode.REMOVED)
 BANNED = Farewell("banned", "You may not enter this room.", CloseCode.REMOVED)
 ROOM_ENDED = Farewell("room_ended", "This room was ended.", CloseCode.REMOVED)
+NO_RELAY = (
+    "You are asked in, but your network needs a relay and none works just now. You wait on; please keep this page open."
+)
 TIMED_OUT = Farewell("waiting_timeout", "Nobody let you in.", CloseCode.TRY_LATER)
 
 

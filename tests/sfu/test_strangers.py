@@ -11,13 +11,13 @@ from sfu.strangers import Refusal, Strangers, place_of
 from .hostile import MANY
 
 
-def test_one_address_has_only_so_many() -> None:
+def test_of_one_address_there_are_only_so_many_and_the_one_that_waits_longest_makes_room() -> None:
     strangers: Strangers[int] = Strangers(most=100, most_per_address=3)
     assert [strangers.enter(number, "192.0.2.1", 0.0) for number in range(3)] == [None] * 3
-    assert strangers.enter(3, "192.0.2.1", 0.0) == Refusal(3, "too_many_of_address")
-    assert 3 not in strangers
-    assert strangers.enter(4, "192.0.2.2", 0.0) is None
-    strangers.leave(0)
+    assert strangers.enter(3, "192.0.2.2", 0.0) is None
+    assert strangers.enter(4, "192.0.2.1", 0.0) == Refusal(0, "too_many_of_address")
+    assert [number in strangers for number in range(5)] == [False, True, True, True, True]
+    strangers.leave(1)
     assert strangers.enter(5, "192.0.2.1", 0.0) is None
 
 

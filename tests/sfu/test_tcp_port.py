@@ -177,11 +177,12 @@ async def test_a_first_frame_without_end_is_given_up_in_time(world: World) -> No
     assert not is_closed(friend)
 
 
-async def test_one_address_holds_only_so_many_unproven_connections(world: World) -> None:
+async def test_one_address_holds_only_so_many_unproven_connections_of_which_the_oldest_makes_room(world: World) -> None:
     clients = [world.client() for _ in range(MOST_PER_ADDRESS + 5)]
     await eventually(lambda: world.refused == {"too_many_of_address": 5})
     assert world.inside == (MOST_PER_ADDRESS, MOST_PER_ADDRESS)
-    clients[0].sendall(framed(CHECK))
+    assert [is_closed(client) for client in clients] == [True] * 5 + [False] * MOST_PER_ADDRESS
+    clients[5].sendall(framed(CHECK))
     await eventually(lambda: world.inside == (MOST_PER_ADDRESS, MOST_PER_ADDRESS - 1))
     await world.friend()
 

@@ -179,6 +179,7 @@ def test_who_connects_by_relay_only_is_admitted_only_while_there_is_one() -> Non
     mod.says(m.Admit(participant=ada.id))
     assert mod.is_refused("turn_unavailable").retry_after
     assert not mod.closed
+    assert ada.hears(m.Notice).code == "turn_unavailable"
     ada.hears_nothing()
     mod.says(m.Admit(participant=bob.id))
     bob.hears(m.Welcome)

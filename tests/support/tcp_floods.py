@@ -43,9 +43,9 @@ KINDS: dict[str, Callable[[], Iterator[bytes]]] = {"idle": idle, "dribble": drib
 def tcp_flood(port: int, seconds: float, kind: str, addresses: int) -> int:
     """Hold as many connections as one is given, from so many addresses, and open another for each that is ended.
 
-    How many were opened.
+    The first address is that of everybody on loopback, a newcomer's own. How many were opened.
     """
-    sources = itertools.cycle([f"127.0.0.{2 + number}" for number in range(addresses)])
+    sources = itertools.cycle([f"127.0.0.{1 + number}" for number in range(addresses)])
     held: dict[int, tuple[socket.socket, Iterator[bytes]]] = {}
     opened, until, next_pieces = 0, time.monotonic() + seconds, 0.0
     with select.epoll() as ended:
