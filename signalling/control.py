@@ -5,9 +5,9 @@ from __future__ import annotations
 from sfu import media_plane as media
 
 from . import (
+    cluster_news,
     conversation,
     departure,
-    elsewhere,
     entrance,
     gathering,
     migration,
@@ -64,7 +64,7 @@ def handle(conference: Conference, event: Event, at: Instant) -> list[Command]:
         case MediaHappened():
             _media_happened(conference, event.event)
         case NewsHeard():
-            elsewhere.take(conference, event.news)
+            cluster_news.take(conference, event.news)
         case RelaysChanged():
             relays.changed(conference, event)
         case Tick():
