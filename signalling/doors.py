@@ -20,11 +20,11 @@ from state.model import Identity, RoomName
 from state.settings import FLAGS, OFF, ON, RoomSettings
 
 from .decisions import Decisions, Who
+from .messages import MAX_METADATA_FIELDS
 from .tokens import LEEWAY, SOURCES, Claims, Grant
 
 MOST = 50_000  # bans, removals, changed permissions of all rooms, each
 MOST_PER_ROOM = 2000  # so that no room has another one's forgotten
-MOST_METADATA = 32  # fields
 SWEEP_EVERY = 60.0  # seconds
 MOST_AHEAD = 2**32  # that a counter heard of may be ahead of all that we know: else we would soon count beyond 2**53
 END_MEMORY = 3600.0  # seconds that the end of a room is remembered, for instances that do not know of it yet
@@ -120,7 +120,7 @@ class Doors:
         before = self.rules(room)
         after = {name: text for name, text in (dict(before.metadata) | dict(fields)).items() if text is not None}
         # Two instances that set them apart may have come to more; then they may become fewer.
-        if len(after) > max(MOST_METADATA, len(before.metadata)):
+        if len(after) > max(MAX_METADATA_FIELDS, len(before.metadata)):
             return None
         for name, text in fields.items():
             if text is None:

@@ -14,12 +14,17 @@ from msgspec import UNSET as UNSET
 from msgspec import Meta, Struct
 from msgspec import UnsetType as UnsetType
 
+from state.model import Kind as Kind
+from state.model import Source as Source
+
 SUBPROTOCOL = "auralink.v1"
 
 # Upper bounds of single fields. Whole messages are bounded by `--max-message-bytes` before they are parsed.
 MAX_SDP_CHARACTERS = 256 * 1024
 MAX_CHAT_CHARACTERS = 4096
 MAX_TRACKS_PER_MESSAGE = 256
+MAX_METADATA_FIELDS = 32  # of one message, and of one room
+MAX_METADATA_CHARACTERS = 1024  # of one value
 
 RequestId = Annotated[str, Meta(max_length=64)]
 Mid = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -29,11 +34,8 @@ Reason = Annotated[str, Meta(max_length=256)]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 Sdp = Annotated[str, Meta(min_length=1, max_length=MAX_SDP_CHARACTERS)]
 TrackList = Annotated[list[Id], Meta(min_length=1, max_length=MAX_TRACKS_PER_MESSAGE)]
-Source = Literal["microphone", "camera", "screen", "screen_audio"]
-Kind = Literal["audio", "video"]
-MAX_METADATA_FIELDS = 32
 MetadataField = Annotated[str, Meta(min_length=1, max_length=64)]
-MetadataValue = Annotated[str, Meta(max_length=1024)]
+MetadataValue = Annotated[str, Meta(max_length=MAX_METADATA_CHARACTERS)]
 
 # Where a participant's media is: at this instance, at another one, or at one of which nothing is heard just now.
 Presence = Literal["here", "elsewhere", "unknown"]

@@ -17,7 +17,6 @@ from . import departure, elsewhere, entrance, negotiation, relays, roster, waiti
 from . import messages as m
 from .commands import CloseCode, Record
 from .conference import Conference, Refused
-from .doors import MOST_METADATA
 from .session import Session
 
 # ------------------------------------------------------------------------------------------------ one participant
@@ -170,7 +169,7 @@ def set_metadata(conference: Conference, room: RoomName, fields: Mapping[str, st
         raise Refused("unknown_room", "Nobody is in this room.", field="room")
     changed = conference.doors.set_metadata(room, fields)
     if changed is None:
-        raise Refused("too_much_metadata", f"A room has at most {MOST_METADATA} fields.", field="metadata")
+        raise Refused("too_much_metadata", f"A room has at most {m.MAX_METADATA_FIELDS} fields.", field="metadata")
     if changed:
         conference.tell_room(room, roster.room_updated(conference.doors.rules(room)))
     _record(conference, "set_metadata", room, by)

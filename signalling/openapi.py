@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .messages import MAX_METADATA_CHARACTERS, MAX_METADATA_FIELDS
+
 Told = dict[str, Any]
 
 JSON = "application/json"
@@ -57,7 +59,7 @@ WHEN: Told = {"type": "number", "description": "Seconds since 1970."}
 STATUS: Told = {"enum": ["pass", "warn", "fail"]}
 CIRCUIT: Told = {"enum": ["closed", "open", "half_open"]}
 SOURCES: Told = _list({"enum": ["microphone", "camera", "screen", "screen_audio"]})
-METADATA: Told = _map({"type": "string", "maxLength": 1024})
+METADATA: Told = _map({"type": "string", "maxLength": MAX_METADATA_CHARACTERS})
 SETTINGS: Told = {"locked": FLAG, "waiting_room": FLAG, "metadata": METADATA}
 
 SCHEMAS: Told = {
@@ -81,7 +83,7 @@ SCHEMAS: Told = {
     "Degradation": _object({"dependency": TEXT, "mode": TEXT, "reason": TEXT, "since": WHEN, "message": TEXT}),
     "Check": {
         "type": "object",
-        "description": "As in draft-inadarei-api-health-check, with more about circuits, modes and instances.",
+        "description": "As in draft-inadarei-api-health-check, with more about circuits, modes, instances and relays.",
         "properties": {
             "componentType": {"enum": ["system", "component", "datastore"]},
             "observedValue": {"type": ["number", "string", "boolean"]},
@@ -94,6 +96,11 @@ SCHEMAS: Told = {
             "next_trial": _or_null(SECONDS),
             "node": TEXT,
             "others": _list(_object({"node": TEXT, "url": TEXT, "region": TEXT, "live": FLAG})),
+            "url": TEXT | {"description": "Of the STUN or TURN server that was probed."},
+            "handed_out": FLAG | {"description": "Clients are told of it now."},
+            "round_trip": _or_null(
+                SECONDS | {"description": "Smoothed; through the relay to the media port, or to the STUN server."}
+            ),
         },
         "required": ["componentType", "observedValue", "observedUnit", "status"],
         "additionalProperties": False,
@@ -205,7 +212,12 @@ def _parameter(name: str, where: str, schema: Told = TEXT) -> Told:
 ROOM, IDENTITY = _parameter("room", "path"), _parameter("identity", "path")
 METADATA_BODY: Told = {
     "required": True,
-    "content": {JSON: {"schema": _map({"type": ["string", "null"], "maxLength": 1024}) | {"maxProperties": 32}}},
+    "content": {
+        JSON: {
+            "schema": _map({"type": ["string", "null"], "maxLength": MAX_METADATA_CHARACTERS})
+            | {"maxProperties": MAX_METADATA_FIELDS}
+        }
+    },
 }
 CHOSEN = _body({}, {"dependency": TEXT | {"description": "All, if it is left out."}})
 CIRCUITS = {"200": _answer("All circuits as they are now.", _ref("Circuits"))}

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from signalling.doors import MOST_METADATA, MOST_PER_ROOM, Doors, Unreadable
+from signalling.doors import MOST_PER_ROOM, Doors, Unreadable
+from signalling.messages import MAX_METADATA_FIELDS
 from signalling.tokens import LEEWAY, Claims, Grant
 from state.model import Identity, RoomName
 from state.settings import RoomSettings
@@ -140,13 +141,13 @@ def test_all_that_doors_write_can_be_read_elsewhere() -> None:
 def test_too_many_fields_that_met_may_become_fewer() -> None:
     ours, theirs = Doors(DAY, writer=lambda: "a"), Doors(DAY, writer=lambda: "b")
     for doors in (ours, theirs):
-        assert doors.set_metadata(ROOM, {f"{id(doors)}-{n}": "x" for n in range(MOST_METADATA)})
+        assert doors.set_metadata(ROOM, {f"{id(doors)}-{n}": "x" for n in range(MAX_METADATA_FIELDS)})
     ours.adopt(ROOM, theirs.of(ROOM))
     first = next(iter(ours.rules(ROOM).metadata))
     assert ours.set_metadata(ROOM, {"one more": "x"}) is None
     assert ours.set_metadata(ROOM, {first: "y"})
     assert ours.set_metadata(ROOM, {first: None})
-    assert len(ours.rules(ROOM).metadata) == 2 * MOST_METADATA - 1
+    assert len(ours.rules(ROOM).metadata) == 2 * MAX_METADATA_FIELDS - 1
 
 
 def test_looking_through_all_removals_that_fit_holds_nobody_up() -> None:

@@ -19,6 +19,7 @@ from signalling import messages as m
 from signalling.openapi import FOR_EVERYBODY, document
 from state.modes import Mode
 from tests.support.redis_server import redis_server
+from tests.support.turn_server import SECRET, TurnServer
 from tests.support.waiting import eventually
 
 from .conftest import House, Open
@@ -193,6 +194,22 @@ async def test_what_is_answered_while_redis_is_away_fits_too(shared_house: Open)
                     validator(told["schema"]).validate(response.headers[name])
             await ask("GET", ROOM, 200, room="room")
             await ask("DELETE", ADA, 503, room="room", identity="bob")
+
+
+async def test_what_is_answered_about_measured_relays_fits_too(house: Open) -> None:
+    async with (
+        TurnServer() as relay,
+        house(stun=(relay.stun_url,), turn=(relay.url(),), turn_secret=(SECRET,), turn_probe_interval=1.0) as home,
+        home.http() as client,
+    ):
+        ask = Visitor(client).ask
+
+        async def is_measured() -> bool:
+            checks = (await ask("GET", "/health/detailed", 200)).json()["checks"]["turn:servers"]
+            assert {check["url"] for check in checks} == {relay.stun_url, relay.url()}
+            return any(check["round_trip"] is not None for check in checks)
+
+        await eventually(is_measured, 20.0, every=0.1)
 
 
 def knows_others(home: House) -> bool:
