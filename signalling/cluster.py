@@ -59,7 +59,7 @@ class Cluster:
     def by_identity(self, room: RoomName, identity: Identity) -> Remote | None:
         """The newest session that somebody has at another instance."""
         sessions = (one for one in self.elsewhere(room) if one.participant.identity == identity)
-        return max(sessions, key=lambda one: (one.participant.joined, one.participant.id), default=None)
+        return max(sessions, key=lambda one: one.participant.recency, default=None)
 
     def is_inside(self, room: RoomName, identity: Identity, flags: Collection[str]) -> bool:
         """Whether an identity is in a room elsewhere, and not only because it came in where nobody knew these flags.

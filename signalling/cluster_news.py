@@ -21,7 +21,7 @@ from state.settings import RoomSettings
 from . import degradation, departure, elsewhere, gathering, moderation, moderators, negotiation, roster
 from . import messages as m
 from .cluster import parse
-from .commands import CloseCode, Logged, Send
+from .commands import CloseCode, Logged
 from .conference import Conference, Refused
 from .doors import Unreadable
 from .tokens import Claims
@@ -87,8 +87,7 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
             continue
         member = conference.rooms.participant(ours)
         session = conference.sessions[ours]
-        newer = (one.participant.joined, one.participant.id) > (member.joined, member.id)
-        if newer and session.moves_until < conference.at.now:
+        if one.participant.recency > member.recency and session.moves_until < conference.at.now:
             conference.conflicted("identity", 1)
             departure.replaced(conference, session)
 
@@ -155,17 +154,10 @@ def _heard(conference: Conference, room: RoomName, payload: str) -> None:
         if topic == "chat":
             message = m.parse_server_message(text)
             if isinstance(message, m.ChatMessage):
-                _chat(conference, room, message)
+                to = message.to
+                hearers = [one for one in conference.members(room) if to is m.UNSET or one.id == to]
+                conference.deliver(hearers, message)
         elif topic == "ask":
             moderators.carry_out(conference, room, by, m.parse_client_message(text))
     except (m.MessageError, Refused):
         return  # whom it was about left meanwhile, or another version of us says it in other words
-
-
-def _chat(conference: Conference, room: RoomName, said: m.ChatMessage) -> None:
-    hearers = [one for one in conference.members(room) if said.to is m.UNSET or one.id == said.to]
-    for one in hearers:
-        one.recent_chat.append((conference.at.now, said))
-    sockets = tuple(one.socket for one in hearers if one.socket is not None)
-    if sockets:
-        conference.do(Send(sockets, said))

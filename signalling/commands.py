@@ -62,7 +62,8 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Count and log what a moderator did: `by` a participant id or a word, to `whom` (empty: to the whole room)."""
+    """Count and log what a moderator did: `by` an identity or a word such as `admin`, to the identity `whom` (empty: to
+    the whole room)."""
 
     action: str
     room: str

@@ -150,6 +150,15 @@ class Conference:
         participant = self.peers.get(peer)
         return None if participant is None else self.sessions[participant]
 
+    def name_of(self, by: str) -> str:
+        """How a moderator is named in the log and at other instances: by identity, or by its name as it is."""
+        moderator = ParticipantId(by)
+        return self.rooms.participant(moderator).identity if moderator in self.sessions else by
+
+    def chance(self) -> float:
+        """A random number from 0.0 to 1.0, which it never reaches."""
+        return int.from_bytes(self.random(2), "big") / 65536
+
     def new_id(self, prefix: str) -> str:
         """An id nobody has had and nobody can guess: 80 random bits after a letter that says of what."""
         return f"{prefix}_{base64.b32encode(self.random(10)).decode().lower()}"
@@ -185,6 +194,14 @@ class Conference:
         )
         if sockets:
             self.do(Send(sockets, message))
+
+    def deliver(self, hearers: Sequence[Session], said: m.ChatMessage) -> None:
+        """Have sessions hear a chat message: now, and when they come back, for who has lost a socket may not have."""
+        for hearer in hearers:
+            hearer.recent_chat.append((self.at.now, said))
+        sockets = tuple(hearer.socket for hearer in hearers if hearer.socket is not None)
+        if sockets:
+            self.do(Send(sockets, said))
 
     def reply(self, socket: SocketId, message: m.Message) -> None:
         """Tell one socket, unless it is on its way out."""

@@ -49,7 +49,10 @@ def mute(conference: Conference, session: Session, socket: Socket, message: m.Mu
 
 
 def chat(conference: Conference, session: Session, socket: Socket, message: m.Chat) -> None:
-    """Say something to the room or to one participant; the sender gets it back as the reply. Raises Refused."""
+    """Say something to the room or to one participant; the sender gets it back as the reply. Raises Refused.
+
+    What is for one participant is refused if that one is at another instance that cannot be reached.
+    """
     if not session.grant.chat:
         raise Refused("permission_denied", "You are not allowed to chat.")
     away = None if message.to is m.UNSET else conference.cluster.find(session.room, ParticipantId(message.to))
@@ -75,15 +78,14 @@ def chat(conference: Conference, session: Session, socket: Socket, message: m.Ch
         to=message.to,
         request=message.request,
     )
-    conference.reply(socket.id, said)
     heard = m.ChatMessage(id=said.id, sender=said.sender, name=said.name, text=said.text, at=said.at, to=said.to)
-    for one in (session, *hearers):
-        one.recent_chat.append((conference.at.now, heard))
-    sockets = tuple(hearer.socket for hearer in hearers if hearer.socket is not None)
-    if sockets:
-        conference.do(commands.Send(sockets, heard))
-    if away is not None or message.to is m.UNSET:
-        conference.cluster.say(session.room, "chat", m.dump(heard), session.id, away.node if away else None)
+    if away is not None:
+        elsewhere.whisper(conference, session.room, away, heard)
+    elif message.to is m.UNSET:  # whom it cannot reach elsewhere, it does not: the room goes on without
+        conference.cluster.say(session.room, "chat", m.dump(heard), session.id)
+    conference.reply(socket.id, said)
+    session.recent_chat.append((conference.at.now, heard))
+    conference.deliver(hearers, heard)
 
 
 def ping(conference: Conference, socket: Socket, message: m.Ping) -> None:

@@ -48,12 +48,11 @@ def fallbacks(conference: Conference) -> list[str]:
 def begin(conference: Conference, dependency: str, mode: str, reason: str, since: float, message: str) -> None:
     """Something is away, or in another mode of being away. `since` in seconds on the clock of events."""
     before = conference.degraded.get(dependency)
-    wall = round(conference.at.wall - (conference.at.now - since), 3)
     now = m.Degradation(
         dependency=dependency,
         mode=mode,
         reason=reason,
-        since=wall if before is None else before.since,
+        since=conference.at.wall_of(since) if before is None else before.since,
         message=message,
     )
     conference.degraded[dependency] = now

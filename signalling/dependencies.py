@@ -43,7 +43,7 @@ def circuit(guard: Guard, at: Instant) -> Told:
         "state": guard.state.value,
         "forced": guard.forced,
         "reason": guard.reason or None,
-        "since": _wall(at, guard.since),
+        "since": at.wall_of(guard.since),
         "last_error": guard.last_error or None,
         "next_trial": round(guard.retry_after(at.now), 3) if tries else None,
         "calls": dict(guard.counts),
@@ -82,7 +82,7 @@ def _relays(conference: Conference, at: Instant) -> dict[str, list[Check]]:
             | {
                 "url": server.url,
                 "handed_out": server in handed_out,
-                "since": _wall(at, standing.since),
+                "since": at.wall_of(standing.since),
                 "reason": standing.last.reason or None if standing.last else None,
                 "round_trip": None if standing.round_trip is None else round(standing.round_trip, 4),
             }
@@ -111,12 +111,8 @@ def _redis(conference: Conference, at: Instant) -> dict[str, list[Check]]:
         ],
         "redis:mode": [
             observed("datastore", modes.mode.value, "mode", "warn" if modes.degraded else "pass")
-            | {"since": _wall(at, modes.since), "reason": modes.reason or None}
+            | {"since": at.wall_of(modes.since), "reason": modes.reason or None}
         ],
         "redis:replicationLag": [observed("datastore", round(lag, 3), "s", "warn" if lag > LAG_WARNING else "pass")],
         "redis:nodes": [observed("component", len(nodes), "count") | {"node": sharing.record.node, "others": nodes}],
     }
-
-
-def _wall(at: Instant, moment: float) -> float:
-    return round(at.wall + moment - at.now, 3)

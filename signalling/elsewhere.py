@@ -13,6 +13,8 @@ from . import messages as m
 from . import roster
 from .conference import Conference, Refused
 
+RETRY_AFTER = 5.0  # seconds; a store that is back is noticed within a few
+
 # ------------------------------------------------------------------------------------------------------ who is shown
 
 
@@ -24,7 +26,7 @@ def shown(conference: Conference, room: RoomName) -> dict[ParticipantId, m.Parti
         if conference.rooms.by_identity(room, member.identity) is not None:
             continue
         rival = newest.get(member.identity)
-        if rival is None or (rival.participant.joined, rival.participant.id) < (member.joined, member.id):
+        if rival is None or rival.participant.recency < member.recency:
             newest[member.identity] = one
     return {
         one.participant.id: roster.participant_info(one.participant, "unknown" if one.unknown else "elsewhere")
@@ -102,9 +104,17 @@ def ask(conference: Conference, room: RoomName, participant: ParticipantId, by: 
     found = conference.cluster.find(room, participant)
     if found is None:
         return False
-    moderator = conference.sessions.get(ParticipantId(by))
-    name = conference.rooms.participant(moderator.id).identity if moderator is not None else by
-    if not conference.cluster.say(room, "ask", m.dump(message), name, found.node):
-        text = "The server of this participant cannot be reached just now. Try again when it can."
-        raise Refused("elsewhere_unreachable", text, field="participant", retry_after=5.0)
+    if not conference.cluster.say(room, "ask", m.dump(message), conference.name_of(by), found.node):
+        raise _unreachable("participant")
     return True
+
+
+def whisper(conference: Conference, room: RoomName, to: Remote, said: m.ChatMessage) -> None:
+    """Have somebody hear what is for nobody else. Raises Refused: `elsewhere_unreachable`."""
+    if not conference.cluster.say(room, "chat", m.dump(said), said.sender, to.node):
+        raise _unreachable("to")
+
+
+def _unreachable(field: str) -> Refused:
+    text = "The server of this participant cannot be reached just now. Try again when it can."
+    return Refused("elsewhere_unreachable", text, field=field, retry_after=RETRY_AFTER)

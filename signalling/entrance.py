@@ -37,11 +37,11 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     grant = conference.doors.grant_of(claims)
     inside = _is_inside(conference, claims)
-    settings = conference.doors.rules(claims.room)
+    rules = conference.doors.rules(claims.room)
     _check_door(conference, claims, free=inside or grant.admin)
     id = ParticipantId(conference.new_id("p"))
     wants_all = message.subscribe == "auto"
-    if (claims.wait or settings.waiting_room) and not (inside or grant.admin):
+    if (claims.wait or rules.waiting_room) and not (inside or grant.admin):
         deadline = conference.at.now + conference.rules.waiting_timeout
         waiter = Waiter(id, socket.id, claims, wants_all, message.relay_only, deadline)
         waiting.wait(conference, socket, waiter, message.request)

@@ -23,6 +23,10 @@ class Instant:
     now: float
     wall: float
 
+    def wall_of(self, moment: float) -> float:
+        """When another `moment` of the monotonic clock is or was, in seconds since 1970, to the millisecond."""
+        return round(self.wall + moment - self.now, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:

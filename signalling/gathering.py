@@ -47,7 +47,7 @@ def look(conference: Conference, room: RoomName) -> None:
         if session.gathers_at is None:
             # Who has just come has nothing to lose: we knew of nobody in the room, and now we do.
             fresh = conference.at.now - session.entered_at < FRESH
-            session.gathers_at = conference.at.now + (0.0 if fresh else _chance(conference) * SPREAD)
+            session.gathers_at = conference.at.now + (0.0 if fresh else conference.chance() * SPREAD)
         if session.gathers_at <= conference.at.now and session.socket is not None:
             _ask(conference, session, url)
 
@@ -56,7 +56,3 @@ def _ask(conference: Conference, session: Session, url: str) -> None:
     session.gathers_at = conference.at.now + AGAIN
     migration.migrate(conference, session, url, REASON)
     session.moves_until = conference.at.now + PATIENCE
-
-
-def _chance(conference: Conference) -> float:
-    return int.from_bytes(conference.random(2), "big") / 65536

@@ -37,7 +37,7 @@ def begin(conference: Conference, url: str, reason: str, *, spread: float, patie
     Nobody new is let in from now on; `patience` is how many seconds are left.
     """
     now = conference.at.now
-    due = {id: now + spread * int.from_bytes(conference.random(2), "big") / 65536 for id in conference.sessions}
+    due = {id: now + spread * conference.chance() for id in conference.sessions}
     conference.migration = Migration(url, reason, now + patience, due)
 
 

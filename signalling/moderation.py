@@ -1,9 +1,10 @@
 """What a moderator may do: mute, remove, ban, lock, change permissions, and open the door to those who wait.
 
 Each verb is pure and says nothing about who may call it: a member's request is checked in moderators.py, the operator's
-in the admin API, which calls them through `Server.moderate`. `by` is the participant id of the moderator, or a
-word for somebody outside the room, such as `admin`; it is told to those concerned and written to the log. A verb that
-raises Refused has changed nothing. It is all the same to every verb whether whom it names has a socket now.
+in the admin API, which calls them through `Server.moderate`. `by` is the participant id of the moderator, or a name if
+that one is not here: an identity at another instance, or a word such as `admin`. Those concerned are told it; the log
+names everybody by identity. A verb that raises Refused has changed nothing. It is all the same to every verb whether
+whom it names has a socket now.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def mute(conference: Conference, room: RoomName, participant: ParticipantId, tra
         raise Refused("unknown_track", "This participant publishes no such track.", field="track")
     for one in published if track is None else [track]:
         negotiation.silence(conference, session, one, by)
-    _record(conference, "mute", room, by, participant)
+    _record(conference, "mute", room, by, conference.rooms.participant(participant).identity)
 
 
 def remove(conference: Conference, room: RoomName, participant: ParticipantId, by: str, reason: str = "") -> None:
@@ -230,8 +231,6 @@ def _member(conference: Conference, room: RoomName, participant: ParticipantId) 
     return session
 
 
-def _record(conference: Conference, action: str, room: RoomName, by: str, whom: str = "") -> None:
-    """Remember who did what to whom; a moderator in the room is named by its identity, which stays."""
-    moderator = conference.sessions.get(ParticipantId(by))
-    name = conference.rooms.participant(moderator.id).identity if moderator is not None else by
-    conference.do(Record(action, room, name, whom))
+def _record(conference: Conference, action: str, room: RoomName, by: str, whom: Identity | None = None) -> None:
+    """Remember who did what to whom, both by identity, which stays when sessions end."""
+    conference.do(Record(action, room, conference.name_of(by), whom or ""))

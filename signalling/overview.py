@@ -29,7 +29,7 @@ def room(conference: Conference, name: RoomName) -> Told:
     banned = conference.doors.banned(name)
     if name not in conference.rooms and not waiters and not banned:
         raise Refused("unknown_room", "There is no such room on this instance.")
-    return _settings(conference, name) | {
+    return _rules(conference, name) | {
         "name": name,
         "participants": [
             *(_participant(conference, member) for member in conference.rooms.room(name).participants),
@@ -40,7 +40,7 @@ def room(conference: Conference, name: RoomName) -> Told:
                 "id": one.id,
                 "identity": one.claims.identity,
                 "name": one.claims.name,
-                "until": _wall(conference, one.deadline),
+                "until": conference.at.wall_of(one.deadline),
             }
             for one in waiters
         ],
@@ -50,7 +50,7 @@ def room(conference: Conference, name: RoomName) -> Told:
 
 def _summary(conference: Conference, name: RoomName) -> Told:
     members = conference.rooms.room(name).participants
-    return _settings(conference, name) | {
+    return _rules(conference, name) | {
         "name": name,
         "participants": len(members),
         "elsewhere": len(conference.cluster.elsewhere(name)),
@@ -59,9 +59,9 @@ def _summary(conference: Conference, name: RoomName) -> Told:
     }
 
 
-def _settings(conference: Conference, name: RoomName) -> Told:
-    settings = conference.doors.rules(name)
-    return {"locked": settings.locked, "waiting_room": settings.waiting_room, "metadata": dict(settings.metadata)}
+def _rules(conference: Conference, name: RoomName) -> Told:
+    rules = conference.doors.rules(name)
+    return {"locked": rules.locked, "waiting_room": rules.waiting_room, "metadata": dict(rules.metadata)}
 
 
 def _participant(conference: Conference, member: Participant) -> Told:
@@ -97,7 +97,3 @@ def _member(member: Participant, presence: str, node: str) -> Told:
             for track in member.tracks.values()
         ],
     }
-
-
-def _wall(conference: Conference, moment: float) -> float:
-    return round(conference.at.wall + moment - conference.at.now, 3)

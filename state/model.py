@@ -38,8 +38,7 @@ class Participant:
     """A member of a room with all it publishes.
 
     `joined` is a hybrid logical time (Kulkarni et al. 2014): milliseconds since 1970, or one more than the largest
-    that its instance knew in the room. Of two sessions of one identity the one with the larger (joined, id) is the
-    newer; the clocks decide only where the instance of the second had not heard of the first.
+    that its instance knew in the room.
     """
 
     id: ParticipantId
@@ -47,6 +46,14 @@ class Participant:
     name: str
     tracks: Mapping[TrackId, Track] = field(default_factory=dict)
     joined: int = 0
+
+    @property
+    def recency(self) -> tuple[int, ParticipantId]:
+        """Of two sessions of one identity the one with the larger is the newer.
+
+        Clocks decide that only where the instance of the second had not heard of the first.
+        """
+        return self.joined, self.id
 
 
 @dataclass(frozen=True, slots=True)

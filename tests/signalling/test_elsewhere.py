@@ -93,6 +93,28 @@ def test_chat_reaches_the_room_at_every_instance_and_one_person_at_another() -> 
     assert len(told(ada, m.ChatMessage)) == 2
 
 
+def test_what_is_said_to_one_whose_instance_cannot_be_reached_is_refused_and_the_room_hears_what_it_can() -> None:
+    neighbours, ada, bob = apart()
+    cleo = stays(neighbours["a"], "cleo")
+    neighbours.away = True
+    neighbours.passes(10.0)
+    for client in (ada, bob, cleo):
+        client.told.clear()
+    ada.says(m.Chat(text="psst", to=bob.id, request="1"))
+    error = ada.is_refused("elsewhere_unreachable")
+    assert (error.request, error.field, error.retry_after) == ("1", "to", 5.0)
+    ada.says(m.Chat(text="hello", request="2"))
+    assert ada.hears(m.ChatMessage).request == "2"
+    assert cleo.hears(m.ChatMessage).text == "hello"
+    ada.vanishes()
+    back = neighbours["a"].connects()
+    back.says(m.Resume(resume_token=ada.resume_token))
+    assert [said.text for said in back.hears(m.Welcome).chat] == ["hello"]  # and not what was refused
+    neighbours.away = False
+    neighbours.passes(8.0)
+    assert not told(bob, m.ChatMessage)
+
+
 @pytest.mark.parametrize("widest", ["\U0001f600", '"', "\x01"])
 def test_the_longest_that_may_be_said_and_written_reaches_other_instances(widest: str) -> None:
     neighbours, ada, bob = apart()

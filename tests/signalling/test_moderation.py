@@ -81,7 +81,7 @@ def test_every_action_is_recorded_with_who_did_what_to_whom() -> None:
     mod.says(m.Remove(participant=ada.id))
     stage.moderates(lambda conference: moderation.ban(conference, ROOM, Identity("eve"), "admin"))
     assert stage.recorded == [
-        Record("mute", "room", "mod", ada.id),
+        Record("mute", "room", "mod", "ada"),
         Record("lock", "room", "mod"),
         Record("remove", "room", "mod", "ada"),
         Record("ban", "room", "admin", "eve"),
