@@ -110,11 +110,16 @@ class DtlsEndpoint:
         if not fingerprints:
             raise DtlsError("the peer has no fingerprint")
         remote = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
+        # A cancellation can be lost in aiortc: its wait_for swallows one that comes together with a datagram, and the
+        # other side sends as many as it likes. So when the time is over there is nothing to read any more.
+        loop = asyncio.get_running_loop()
+        too_late = loop.call_later(HANDSHAKE_WITHIN, self._pipe.close)
         try:
-            async with asyncio.timeout(HANDSHAKE_WITHIN):
-                await self._transport.start(remote)
-        except TimeoutError:
-            raise DtlsTimeout(f"no handshake within {HANDSHAKE_WITHIN:.0f} s") from None
+            await self._transport.start(remote)
+        finally:
+            too_late.cancel()
+        if loop.time() >= too_late.when():
+            raise DtlsTimeout(f"no handshake within {HANDSHAKE_WITHIN:.0f} s")
         if self._transport.keys is None or self._transport.state != "connected":
             raise DtlsError("handshake failed or fingerprint mismatch")
         self._transport.on("statechange", self._state_changed)
