@@ -18,7 +18,7 @@ from state.news import (
 )
 from state.settings import RoomSettings
 
-from . import degradation, departure, elsewhere, gathering, moderation, moderators, negotiation, roster
+from . import degradation, departure, elsewhere, gathering, moderation, moderators, negotiation, roster, waiting
 from . import messages as m
 from .cluster import parse
 from .commands import CloseCode, Logged
@@ -26,6 +26,8 @@ from .conference import Conference, Refused
 from .doors import Unreadable
 from .tokens import Claims
 
+# Seconds for which what holds in a room is kept after its last one went on elsewhere: there it has been heard by then.
+LINGERS = 10.0
 HEARD_WITHIN = 0.8  # seconds after the first one came into a room in which we hear what holds there elsewhere
 
 
@@ -90,6 +92,8 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
         if one.participant.recency > member.recency and session.moves_until < conference.at.now:
             conference.conflicted("identity", 1)
             departure.replaced(conference, session)
+            if room not in conference.rooms:
+                conference.left_behind[room] = conference.at.now + LINGERS
 
 
 def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettings, *, late: bool) -> None:
@@ -114,6 +118,9 @@ def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettin
     if doors.has_ended(room, incarnation):
         moderation.send_all_out(conference, room)
         return
+    for waiter in waiting.of_room(conference, room):
+        if doors.is_banned(room, waiter.claims.identity):
+            waiting.send_away(conference, waiter, "banned", waiting.BANNED)
     shut = doors.rules(room).flags - before.flags if late and _has_just_opened(conference, room) else frozenset()
     for session in list(conference.members(room)):
         member = conference.rooms.participant(session.id)

@@ -125,6 +125,7 @@ class Conference:
     cluster: Cluster = field(default_factory=Cluster)
     relays: Fleet | None = None  # what was measured of STUN and TURN servers
     shown: dict[RoomName, dict[ParticipantId, m.ParticipantInfo]] = field(default_factory=dict)  # others, as told
+    left_behind: dict[RoomName, float] = field(default_factory=dict)  # all went on elsewhere -> when it is forgotten
     degraded: dict[str, m.Degradation] = field(default_factory=dict)  # what is away, by dependency
     episodes: Episodes = field(default_factory=Episodes)
     next_gathering: float = 0.0

@@ -73,7 +73,8 @@ def detach(conference: Conference, session: Session) -> None:
 
 
 def sweep(conference: Conference) -> None:
-    """End what has waited too long: strangers without a word, sessions without a socket, those who wait to be let in.
+    """End what has waited too long: strangers without a word, sessions without a socket, those who wait to be let in,
+    what held in rooms that went on elsewhere.
 
     Each is taken out of its queue first, so that one that cannot be ended never holds up the others.
     """
@@ -98,6 +99,10 @@ def sweep(conference: Conference) -> None:
             break
         del conference.fading[participant]
         end(conference, conference.sessions[participant], "timeout", Step.WINDOW_PASSED)
+    for room in [room for room, ends in conference.left_behind.items() if ends <= now]:
+        del conference.left_behind[room]
+        if room not in conference.rooms:
+            conference.doors.emptied(room)
     waiting.sweep(conference)
     conference.doors.sweep(conference.at.wall)
     precall.sweep(conference)
@@ -143,5 +148,5 @@ def end(conference: Conference, session: Session, reason: str, step: Step = Step
     else:
         conference.shown.pop(session.room, None)
         conference.speakers.pop(session.room, None)
-        if reason != "replaced":  # the same identity enters in a moment
+        if reason != "replaced":  # the same identity enters in a moment, here or, of late, elsewhere (cluster_news.py)
             conference.doors.emptied(session.room)

@@ -89,6 +89,8 @@ class Doors:
             raise Unreadable("it counts further than all instances together can have")
         before = self.of(room)
         merged = before.merge(heard)
+        if before.incarnation and merged.has_ended(merged.incarnation) and not merged.has_ended(before.incarnation):
+            merged = merged.with_incarnation(before.incarnation)  # what has ended goes on at nobody's
         if merged == before:
             return False
         self._put(room, merged)
@@ -132,7 +134,7 @@ class Doors:
     def opened(self, room: RoomName, incarnation: str) -> None:
         """Somebody came into a room in which nobody was."""
         settings = self.of(room)
-        if not settings.incarnation:
+        if not settings.incarnation or settings.has_ended(settings.incarnation):
             self._put(room, settings.with_incarnation(incarnation))
 
     def emptied(self, room: RoomName) -> None:

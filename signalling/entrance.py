@@ -97,6 +97,7 @@ def enter(
     if stays:
         session.gathers_at = conference.at.now + gathering.STAYS
     negotiation.open_peer(conference, session)
+    migration.ask_again(conference, session)
 
 
 def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:

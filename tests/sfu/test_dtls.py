@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from sfu import dtls, rtp, srtp
-from tests.support.waiting import eventually, in_time
+from tests.support.waiting import in_time
 
 # Making keys takes longer than a handshake.
 CLIENT, SERVER = dtls.Certificate(), dtls.Certificate()
@@ -324,32 +323,6 @@ async def test_a_forged_record_can_at_worst_fail_the_handshake(record: bytes) ->
     assert all(isinstance(result, srtp.Keys | dtls.DtlsError | TimeoutError) for result in results)
     await link.close()
     assert only_this_task()
-
-
-FOREIGN = bytes.fromhex("17fefd 0005 000000000000 0004") + b"data"  # an epoch that is not there: OpenSSL is silent
-
-
-async def test_who_goes_on_sending_cannot_make_a_handshake_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dtls, "HANDSHAKE_WITHIN", 0.3)
-    link = Link(lambda feed, datagram: None)
-    async with asyncio.TaskGroup() as tasks:
-        handshakes = [
-            tasks.create_task(expect_timeout(end.handshake([SERVER.fingerprint]))) for end in (link.client, link.server)
-        ]
-        await eventually(lambda: bool(link.datagrams), every=0)
-        link.server.feed(link.datagrams[0])
-        began = time.monotonic()
-        while not all(handshake.done() for handshake in handshakes):
-            link.server.feed(FOREIGN)
-            await asyncio.sleep(0)
-            assert time.monotonic() - began < 5
-    await link.close()
-    assert only_this_task()
-
-
-async def expect_timeout(handshake: Awaitable[srtp.Keys]) -> None:
-    with pytest.raises(dtls.DtlsTimeout):
-        await handshake
 
 
 @pytest.mark.parametrize("record", FORGERIES.values(), ids=FORGERIES.keys())

@@ -7,7 +7,7 @@ import pytest
 from signalling import messages as m
 from signalling import migration
 from signalling.commands import ClosePeer, OpenPeer
-from tests.support.playbook import Stage
+from tests.support.playbook import MODERATOR, Stage
 
 THERE = "wss://two.example.org/ws"
 
@@ -80,6 +80,18 @@ def test_nobody_is_let_in_while_everybody_goes_but_who_comes_back_is_asked_again
     back = ada.resumes()
     back.hears(m.Welcome)
     assert back.hears(m.Migrate).url == THERE
+
+
+def test_who_is_admitted_while_everybody_goes_is_asked_to_go_too() -> None:
+    stage = Stage()
+    mod, eve = stage.joins("mod", grant=MODERATOR), stage.connects()
+    eve.says(m.Join(token=stage.token("eve", wait=True)))
+    waiting = eve.hears(m.Waiting).participant
+    begins(stage, spread=0.0)
+    stage.passes(0.1)
+    mod.says(m.Admit(participant=waiting))
+    eve.hears(m.Welcome)
+    assert eve.hears(m.Migrate).url == THERE
 
 
 def test_who_comes_back_before_being_asked_is_asked_once() -> None:
