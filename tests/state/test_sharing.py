@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 
 from state import wire
+from state.calls import Call
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
 from state.news import JunkFound, News, RoomChanged, SettingsHeard
-from state.reconciliation import Reconciliation
-from state.sharing import Call
 from state.slices import NO_SETTINGS, to_fields
 from state.store import Announce, Announced, Request, StoreError, WriteSlice
 from state.timing import Timing
@@ -166,11 +165,11 @@ def test_while_an_instance_waits_until_it_may_share_again_its_people_are_kept_as
 
 
 def test_an_instance_says_that_it_is_clustered_only_when_its_people_are_told_so() -> None:
-    world = clustered(10)
+    world = World(10, timings={"b": Timing(settle=6.0)})
     a, b, _ = world.instances.values()
+    world.run(8)
     known = a.sharing.members.nodes
     assert known[b.node].clustered
-    b.sharing.reconciliation = Reconciliation(Timing(settle=6.0), world.now)
     b.link.up = False
     world.run(10)
     b.link.up = True

@@ -11,17 +11,19 @@ import heapq
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from state.calls import Call
 from state.guard import Guard, Limits, Transition
 from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, RoomChanged, SettingsHeard
 from state.settings import ON, RoomSettings
-from state.sharing import Call, Sharing
+from state.sharing import DEFAULT_TIMING, Sharing
 from state.store import Announce, FetchSlices, Reply, Request, StoreError
+from state.timing import Timing
 from state.wire import NodeRecord
 from tests.state.promises import Promises
 
@@ -49,6 +51,7 @@ class Instance:
     name: str
     world: World
     id: NodeId | None = None  # one that another instance has as well
+    timing: Timing = DEFAULT_TIMING
     sharing: Sharing = field(init=False)
     link: Link = field(default_factory=Link)
     alive: bool = True
@@ -70,7 +73,12 @@ class Instance:
 
         record = NodeRecord(node=NodeId(self.name), nonce="", url=f"ws://{self.name}/ws")
         self.sharing = Sharing(
-            record, guard=guard, modes=Modes(world.now), random=world.random.randbytes, now=world.now
+            record,
+            guard=guard,
+            modes=Modes(world.now),
+            random=world.random.randbytes,
+            now=world.now,
+            timing=self.timing,
         )
         if self.id is not None:
             self.sharing.set_record(world.now, node=self.id)
@@ -202,7 +210,9 @@ class Instance:
 class World:
     """The store, the instances, the network and the time."""
 
-    def __init__(self, seed: int, names: str = "abc", *, record: bool = False) -> None:
+    def __init__(
+        self, seed: int, names: str = "abc", *, record: bool = False, timings: Mapping[str, Timing] | None = None
+    ) -> None:
         self.seed = seed
         self.random = random.Random(seed)
         self.now = 1000.0
@@ -213,7 +223,8 @@ class World:
         self.requests: list[Request | None] = []  # all that the store executed, if they are recorded; None: it lost all
         self._records = record
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
-        self.instances = {name: Instance(name, self) for name in names}
+        of = timings or {}
+        self.instances = {name: Instance(name, self, timing=of.get(name, DEFAULT_TIMING)) for name in names}
 
     def alive(self) -> Iterator[Instance]:
         """The instances that run."""
