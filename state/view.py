@@ -185,7 +185,7 @@ class View:
         room = next(iter(self._behind))
         del self._behind[room]
         self._fetching.add(room)
-        return room, tuple(self.rooms[room].behind)
+        return room, self.rooms[room].ask()
 
     def forget_node(self, node: NodeId) -> list[RoomName]:
         """Another process has this id now: its versions have nothing to do with what we know. Returns the rooms in
