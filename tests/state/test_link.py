@@ -15,13 +15,13 @@ from state import link as link_module
 from state import wire
 from state.guard import Guard, Limits
 from state.link import Link
-from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import News
 from state.sharing import Sharing
 from state.store import Post, Reply, Request, WriteSlice
 from state.wire import NodeRecord, Said
+from tests.support.memory_store import MemoryStore
 from tests.support.waiting import eventually
 
 ROOM, ADA = RoomName("room"), ParticipantId("p1")

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 
 from state.calls import Call
 from state.guard import Guard, Limits, Transition
-from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, RoomChanged, SettingsHeard
@@ -26,6 +25,7 @@ from state.store import Announce, FetchSlices, Reply, Request, StoreError
 from state.timing import Timing
 from state.wire import NodeRecord
 from tests.state.promises import Promises
+from tests.support.memory_store import MemoryStore
 
 TICK = 0.1
 LIMITS = Limits()

@@ -7,13 +7,13 @@ import random
 from signalling.cluster import Cluster
 from signalling.events import NewsHeard
 from state.guard import Guard, Limits
-from state.memory_store import MemoryStore
 from state.model import NodeId
 from state.modes import Modes
 from state.sharing import Sharing
 from state.store import StoreError
 from state.wire import NodeRecord
 
+from .memory_store import MemoryStore
 from .playbook import Stage
 
 STEP = 0.1
