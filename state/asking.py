@@ -6,12 +6,12 @@ somebody to share with: a bounded number of writes and fetches at a time, and on
 
 from __future__ import annotations
 
-from .calls import Call, Calls
 from .guard import CircuitState, Guard
 from .lease import Lease
 from .model import NodeId
 from .notes import Notes
 from .ours import Ours
+from .pending import Pending, Requests
 from .store import Announce, FetchSlices, Post, Request, StoreError, WriteSlice
 from .timing import Timing
 from .view import View
@@ -27,7 +27,7 @@ class Asking:
         self._view = view
         self._notes = notes
         self._timing = timing
-        self._calls = Calls(guard)
+        self._requests = Requests(guard)
         self._writes = 0  # under way
         self._posting = False
         self._next_fetch = float("-inf")
@@ -36,7 +36,7 @@ class Asking:
 
     def announce(self, request: Announce, now: float) -> None:
         """Renew the lease."""
-        sent = self._calls.ask(request, now, early=True)
+        sent = self._requests.ask(request, now, early=True)
         self._lease.asked(sent, self._is_closed, now)
 
     def exchange(self, node: NodeId, epoch: int, now: float) -> None:
@@ -45,13 +45,13 @@ class Asking:
         self._fetch(now)
         self._post(now)
 
-    def take(self) -> list[Call]:
+    def take(self) -> list[Pending]:
         """What is to be carried out now."""
-        return self._calls.take()
+        return self._requests.take()
 
     def _write(self, node: NodeId, epoch: int, now: float) -> None:
         while self._writes < self._timing.max_writes and (own := self._ours.take_due(now)) is not None:
-            if self._calls.ask(own.next_write(node, epoch, self._ours.life(own), now), now):
+            if self._requests.ask(own.next_write(node, epoch, self._ours.life(own), now), now):
                 self._writes += 1
             else:
                 self._ours.retry(own, now)
@@ -60,20 +60,20 @@ class Asking:
         if now < self._next_fetch:
             return
         while (behind := self._view.take_behind()) is not None:
-            if not self._calls.ask(FetchSlices(*behind), now):
+            if not self._requests.ask(FetchSlices(*behind), now):
                 self._view.not_fetched(behind[0])
                 return
 
     def _post(self, now: float) -> None:
         if self._notes and not self._posting:
             notes = self._notes.take(self._timing.notes_per_post)
-            self._posting = self._calls.ask(Post(notes, self._timing.max_notes, self._timing.inbox_life), now)
+            self._posting = self._requests.ask(Post(notes, self._timing.max_notes, self._timing.inbox_life), now)
 
     # ------------------------------------------------------------------------------------------------ what came of it
 
-    def answered(self, call: int, now: float) -> Request | None:
+    def answered(self, id: int, now: float) -> Request | None:
         """The store answered; returns what was asked, or None if the answer means nothing any more."""
-        request = self._calls.answered(call, now)
+        request = self._requests.answered(id, now)
         match request:
             case Announce():
                 self._lease.answered(now)
@@ -83,9 +83,9 @@ class Asking:
                 self._posting = False
         return request
 
-    def failed(self, call: int, error: StoreError, now: float) -> None:
+    def failed(self, id: int, error: StoreError, now: float) -> None:
         """The store did not answer, or not well; nobody knows what became of the request."""
-        match self._calls.failed(call, error, now):
+        match self._requests.failed(id, error, now):
             case Announce():
                 self._lease.failed(self._is_closed, error.reason, now)
             case WriteSlice(room=room):
@@ -101,7 +101,7 @@ class Asking:
 
     def forget(self, now: float) -> None:
         """Whatever was asked was asked as somebody else, or nobody knows what is left of it."""
-        self._calls.forget()
+        self._requests.forget()
         self._posting = self._lease.announcing = False
         self._writes = 0
         self._lease.next = now

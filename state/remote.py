@@ -29,7 +29,7 @@ from .slices import NOTHING, Fields, Slice, Version, apply, from_fields
 from .store import Listed
 from .wire import Changed, WireError
 
-Heard = Literal["applied", "stale", "gap"]
+Taken = Literal["applied", "stale", "gap"]
 Fresh = tuple[set[NodeId], list[str]]
 
 
@@ -62,7 +62,7 @@ class RemoteRoom:
         """Whether a slice with members is not kept up."""
         return bool(self._unlisted)
 
-    def heard(self, note: Changed) -> Heard:
+    def heard(self, note: Changed) -> Taken:
         """A note told of a change. Raises WireError."""
         version, known = Version(note.epoch, note.seq), self.version(note.node)
         if version <= known:

@@ -1,7 +1,7 @@
 """Sharing: keeps what this instance owns and what the store has in step, and never lets anybody wait for it.
 
-It is a machine without I/O. Changes of ours, answers of the store, notes from the inbox and the time go in; calls to
-the store and events for the control plane come out. What we say is kept in own.py, what others say in view.py;
+It is a machine without I/O. Changes of ours, answers of the store, notes from the inbox and the time go in; requests
+to the store and events for the control plane come out. What we say is kept in own.py, what others say in view.py;
 asking.py tells what goes to the store, hearing.py what comes from the others. Here is who we are, how well we stand
 with the others, and what a change of that means for all of them.
 
@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 
 from . import wire
 from .asking import Asking
-from .calls import Call
 from .guard import CircuitState, Guard, Transition
 from .hearing import Hearing
 from .junk import Junk
@@ -27,6 +26,7 @@ from .news import CircuitMoved, ModeMoved, News, NewsList, Renamed
 from .notes import Notes
 from .ours import Ours
 from .own import OwnSlice
+from .pending import Pending
 from .reconciliation import Reconciliation
 from .settings import RoomSettings
 from .store import Announce, Announced, Fetched, FetchSlices, Reply, StoreError, WriteSlice, Written
@@ -159,7 +159,7 @@ class Sharing:
         if self._is_clustered() and self._lease.is_fresh(now):
             self._hearing.bury(now)
 
-    def take_calls(self, now: float) -> list[Call]:
+    def take_requests(self, now: float) -> list[Pending]:
         """What to ask the store now. Call this after everything that went in."""
         self._holds_lease = self._lease.is_held(now)
         if self._lease.is_due(now):
@@ -179,9 +179,9 @@ class Sharing:
         """What happened."""
         return self._news.take()
 
-    def answered(self, call: int, reply: Reply, now: float) -> None:
+    def answered(self, id: int, reply: Reply, now: float) -> None:
         """The store answered."""
-        match self._asking.answered(call, now), reply:
+        match self._asking.answered(id, now), reply:
             case Announce(), Announced():
                 self._announced(reply, now)
             case WriteSlice() as write, Written():
@@ -189,9 +189,9 @@ class Sharing:
             case FetchSlices() as fetch, Fetched():
                 self._hearing.fetched(fetch, reply, now)
 
-    def failed(self, call: int, error: StoreError, now: float) -> None:
+    def failed(self, id: int, error: StoreError, now: float) -> None:
         """The store did not answer, or not well; nobody knows what became of the request."""
-        self._asking.failed(call, error, now)
+        self._asking.failed(id, error, now)
 
     def received(self, texts: list[str], now: float) -> None:
         """Notes from our inbox, in their order."""

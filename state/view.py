@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from . import placement
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
-from .remote import Fresh, Heard, RemoteRoom
+from .remote import Fresh, RemoteRoom, Taken
 from .settings import RoomSettings
 from .slices import NO_SETTINGS, Fields, Version
 from .store import Listed
@@ -73,7 +73,7 @@ class View:
 
     # --------------------------------------------------------------------------------------------- what others say
 
-    def heard(self, note: Changed) -> Heard:
+    def heard(self, note: Changed) -> Taken:
         """A note told of a change. Raises WireError."""
         remote = self.room(note.room)
         outcome = remote.heard(note)

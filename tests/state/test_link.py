@@ -121,7 +121,7 @@ async def test_a_store_that_raises_anything_is_a_store_that_is_away() -> None:
         await one.shares()
 
 
-@pytest.mark.parametrize("step", ["_written", "_announced", "tick", "_hearing._hear", "take_calls", "received"])
+@pytest.mark.parametrize("step", ["_written", "_announced", "tick", "_hearing._hear", "take_requests", "received"])
 async def test_a_fault_at_any_step_is_told_and_the_sharing_goes_on(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "BETWEEN_STARTS", 0.5)
     async with linked() as one:

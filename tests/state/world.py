@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from state.calls import Call
 from state.guard import Guard, Limits, Transition
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, RoomChanged, SettingsHeard
+from state.pending import Pending
 from state.settings import ON, RoomSettings
 from state.sharing import DEFAULT_TIMING, Sharing
 from state.store import Announce, FetchSlices, Reply, Request, StoreError
@@ -165,8 +165,8 @@ class Instance:
                     self._hear(room, settings)
                 case Heard(_, payload):
                     self.heard.append(payload)
-        for call in sharing.take_calls(self.world.now):
-            self.world.send(self, call)
+        for pending in sharing.take_requests(self.world.now):
+            self.world.send(self, pending)
 
     def take_in(self, act: Callable[[], None]) -> None:
         """Something arrives."""
@@ -272,16 +272,16 @@ class World:
 
     # --------------------------------------------------------------------------------------------------- the network
 
-    def send(self, instance: Instance, call: Call) -> None:
+    def send(self, instance: Instance, pending: Pending) -> None:
         """Carry a request to the store and its answer back, if the network lets it."""
         link, chance, uniform = instance.link, self.random.random, self.random.uniform
-        deadline = 0.6 if isinstance(call.request, Announce) else 1.0
-        self.promises.asked(instance.sharing, call.request)
+        deadline = 0.6 if isinstance(pending.request, Announce) else 1.0
+        self.promises.asked(instance.sharing, pending.request)
 
         def fail(reason: str) -> Callable[[], None]:
             def tell() -> None:
                 error = StoreError(reason, ours=instance.stopped)
-                instance.take_in(lambda: instance.sharing.failed(call.id, error, self.now))
+                instance.take_in(lambda: instance.sharing.failed(pending.id, error, self.now))
 
             return tell
 
@@ -295,16 +295,16 @@ class World:
         lost_on_its_way_back = link.hangs or chance() < link.loss or there + back > deadline
 
         def answer(reply: Reply) -> None:
-            instance.take_in(lambda: instance.sharing.answered(call.id, reply, self.now))
+            instance.take_in(lambda: instance.sharing.answered(pending.id, reply, self.now))
 
         def arrive() -> None:
-            reply = self.execute(call.request)
+            reply = self.execute(pending.request)
             if not lost_on_its_way_back:
                 self.after(back, lambda: answer(reply))
 
         self.after(there, arrive)
-        if chance() < link.repeat and not isinstance(call.request, FetchSlices | Announce):
-            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(call.request))
+        if chance() < link.repeat and not isinstance(pending.request, FetchSlices | Announce):
+            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(pending.request))
         if lost_on_its_way_back:
             self.after(deadline, fail("timeout"))
 
