@@ -141,11 +141,11 @@ def two_orders(draw: st.DrawFn) -> tuple[dict[NodeId, Speaker], list[Told], list
 @settings(max_examples=300)
 @given(two_orders())
 def test_in_whatever_order_and_however_often_it_is_told_the_newest_that_each_said_is_known(
-    given_: tuple[dict[NodeId, Speaker], list[Told], list[Told]],
+    orders: tuple[dict[NodeId, Speaker], list[Told], list[Told]],
 ) -> None:
-    made, once, anyhow = given_
+    made, once, anyhow = orders
     wholes = {
-        (one.node, one.version): one for speaker in made.values() for one in speaker.telling if type(one) is Whole
+        (one.node, one.version): one for speaker in made.values() for one in speaker.telling if isinstance(one, Whole)
     }
     newest = {node: wholes[node, version] for node, version in sorted(map(of, once))}
     expected = {node: made[node].said[one.version] for node, one in newest.items()}
