@@ -1,4 +1,4 @@
-"""The shell of sharing: carries its calls to the store and the answers back, reads the inbox, and keeps its clock.
+"""The shell of sharing: carries its requests to the store and the answers back, reads the inbox, and keeps its clock.
 
 The calls of everybody here hang on the same group of tasks, so a fault of ours in the sharing ends none of these: it
 is told to `failed`, and the sharing starts over.
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from .calls import Call
 from .guard import CircuitState
 from .model import NodeId
 from .news import CircuitMoved, News
+from .pending import Pending
 from .sharing import Sharing
 from .store import Reply, Request, StoreError
 
@@ -89,8 +89,8 @@ class Link:
         try:
             async with asyncio.timeout(FAREWELL):
                 sharing.leave(time.monotonic())
-                while calls := sharing.take_calls(time.monotonic()):
-                    await asyncio.gather(*(self._carry(call) for call in calls))
+                while requests := sharing.take_requests(time.monotonic()):
+                    await asyncio.gather(*map(self._carry, requests))
                 await self._store.execute(sharing.farewell())
         except (StoreError, TimeoutError) as error:
             log.info("The other instances will notice the end by the lease: %s", error)
@@ -113,22 +113,22 @@ class Link:
 
     def _ask(self) -> None:
         if self._tasks is not None:
-            for call in self.sharing.take_calls(time.monotonic()):
-                self._tasks.create_task(self._carry(call), name=f"store-{type(call.request).__name__}")
+            for pending in self.sharing.take_requests(time.monotonic()):
+                self._tasks.create_task(self._carry(pending), name=f"store-{type(pending.request).__name__}")
 
-    async def _carry(self, call: Call) -> None:
+    async def _carry(self, pending: Pending) -> None:
         try:
-            reply = await self._store.execute(call.request)
+            reply = await self._store.execute(pending.request)
         except StoreError as error:
-            log.debug("The store failed at %s: %s", type(call.request).__name__, error)
+            log.debug("The store failed at %s: %s", type(pending.request).__name__, error)
             failure = error
         except Exception as error:
             self._fault()
             failure = StoreError("error", str(error))
         else:
-            self._feed(partial(self.sharing.answered, call.id, reply, time.monotonic()))
+            self._feed(partial(self.sharing.answered, pending.id, reply, time.monotonic()))
             return
-        self._feed(partial(self.sharing.failed, call.id, failure, time.monotonic()))
+        self._feed(partial(self.sharing.failed, pending.id, failure, time.monotonic()))
 
     async def _read(self) -> None:
         while True:

@@ -22,6 +22,11 @@ class Mode(Enum):
         """Whether something that should work does not."""
         return self in (Mode.STANDALONE, Mode.RECONCILING)
 
+    @property
+    def shares(self) -> bool:
+        """Whether what happens here is written to the store at once."""
+        return self in (Mode.CLUSTERED, Mode.RECONCILING)
+
 
 @dataclass(frozen=True, slots=True)
 class ModeChange:

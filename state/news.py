@@ -75,3 +75,24 @@ class JunkFound:
 
 
 News = RoomChanged | SettingsHeard | Heard | NodesChanged | ModeMoved | CircuitMoved | Renamed | JunkFound
+
+
+class NewsList:
+    """News that nobody has taken yet, oldest first."""
+
+    def __init__(self) -> None:
+        self._news: list[News] = []
+
+    def tell(self, news: News) -> None:
+        """This happened."""
+        self._news.append(news)
+
+    def room_changed(self, room: RoomName) -> None:
+        """Others came, went or changed in a room. Many changes in a row are one reason to look at it."""
+        if RoomChanged(room) not in self._news[-2:]:  # whoever hears it looks at all that is known
+            self._news.append(RoomChanged(room))
+
+    def take(self) -> list[News]:
+        """All of it; it is gone from here."""
+        news, self._news = self._news, []
+        return news

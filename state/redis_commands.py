@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -29,26 +27,6 @@ EPOCH, SEQ = "_epoch", "_seq"  # fields of a stored slice beside its own
 NOTE = "note"  # the field of an entry in an inbox
 MOST_AT_ONCE = 1000  # notes that are read from an inbox in one go
 MOST_NODES = 1000  # instances; that many tell each other too much long before
-
-
-class Script:
-    """A Lua script, called by its hash: the server is told the text only if it does not know it yet."""
-
-    def __init__(self, name: str) -> None:
-        self._text = (files(__package__) / "lua" / name).read_text()
-        self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
-
-    def by_hash(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
-        """The command that runs it where it is known."""
-        return ("EVALSHA", self._hash, len(keys), *keys, *arguments)
-
-    def by_text(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
-        """The command that runs it anywhere, and makes it known."""
-        return ("EVAL", self._text, len(keys), *keys, *arguments)
-
-
-ANNOUNCE = Script("announce.lua")
-WRITE_SLICE = Script("write_slice.lua")
 
 
 # ------------------------------------------------------------------------------------------------------------- keys
@@ -86,7 +64,7 @@ def inbox_key(node: NodeId) -> str:
 
 
 def announce(request: Announce) -> tuple[list[str], list[str | int]]:
-    """Keys and arguments of ANNOUNCE."""
+    """Keys and arguments of announce.lua."""
     record = request.record
     return [NODES], [
         escape(record.node),
@@ -98,7 +76,7 @@ def announce(request: Announce) -> tuple[list[str], list[str | int]]:
 
 
 def write_slice(request: WriteSlice) -> tuple[list[str], list[str | int]]:
-    """Keys and arguments of WRITE_SLICE."""
+    """Keys and arguments of write_slice.lua."""
     sets: list[str | int] = []
     drops: list[str | int] = []
     for name, text in request.changes.items():
@@ -157,7 +135,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def announced(answer: list[Any]) -> Announced:
-    """What ANNOUNCE returned; a record that cannot be read, as of a later version, hides none of the others."""
+    """What announce.lua returned; a record that cannot be read, as of a later version, hides none of the others."""
     fenced, known, *texts = answer
     records, junk = [], []
     for text in texts:
@@ -171,7 +149,7 @@ def announced(answer: list[Any]) -> Announced:
 
 
 def written(answer: list[Any]) -> Written:
-    """What WRITE_SLICE returned."""
+    """What write_slice.lua returned."""
     status, *listed = answer
     found = {}
     for node, epoch, seq, age in zip(*[iter(listed)] * 4, strict=True):

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError, ResponseError
 
 from . import redis_commands as commands
+from . import redis_scripts as scripts
 from .model import NodeId
 from .redis_clients import Client, Clients, is_of_another_kind
-from .redis_commands import Script
 from .redis_errors import store_error
+from .redis_scripts import Script
 from .redis_url import parse
 from .store import Announce, Fetched, FetchSlices, Post, Posted, Reply, Request, StoreError, WriteSlice
 
@@ -57,11 +58,11 @@ class RedisStore:
         match request:
             case Announce():
                 return await self._prober.run(
-                    lambda client: _call(client, commands.ANNOUNCE, *commands.announce(request)), commands.announced
+                    lambda client: _call(client, scripts.ANNOUNCE, *commands.announce(request)), commands.announced
                 )
             case WriteSlice():
                 return await self._requests.run(
-                    lambda client: _call(client, commands.WRITE_SLICE, *commands.write_slice(request)), commands.written
+                    lambda client: _call(client, scripts.WRITE_SLICE, *commands.write_slice(request)), commands.written
                 )
             case FetchSlices():
                 if not request.nodes:

@@ -1,8 +1,13 @@
 """What other instances say about one room, and of whom we know that they have said more.
 
+Only an instance itself writes its slice, and each version that it writes is larger than the one before. So of two
+versions of a slice the larger is all there is to know, in whatever order and however often they arrive: a join of a
+semilattice, without clocks and without tombstones.
+
 A change is taken only on top of the version that it was made from. One that is older is stale; one that is newer
 tells of a gap, and the slice is fetched whole. Lists of versions, which come with every write and renewal of ours,
-tell of changes whose notes were lost.
+tell of changes whose notes were lost. Who was told to have said more than we know stays *behind* until we know that
+much, or have asked since: what is told while a fetch is under way may be newer than what that brings.
 
 A slice that its instance does not keep up, because the store lost it or nobody has renewed it for long, loses its
 members. What it said of the room goes on to count only as far as it lasts. Such a slice is *stripped*: its version is
@@ -15,7 +20,7 @@ so, then somebody else spoke in its name, and what the store has is read instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,7 +29,7 @@ from .slices import NOTHING, Fields, Slice, Version, apply, from_fields
 from .store import Listed
 from .wire import Changed, WireError
 
-Heard = Literal["applied", "stale", "gap"]
+Taken = Literal["applied", "stale", "gap"]
 Fresh = tuple[set[NodeId], list[str]]
 
 
@@ -34,7 +39,8 @@ class RemoteRoom:
 
     room: RoomName
     slices: dict[NodeId, Slice] = field(default_factory=dict)
-    behind: set[NodeId] = field(default_factory=set)  # they have said more than we know
+    _behind: dict[NodeId, Version] = field(default_factory=dict)  # the newest that was told of each
+    _asked: dict[NodeId, Version] = field(default_factory=dict)  # likewise, when we last asked
     _stripped: set[NodeId] = field(default_factory=set)
     _outdated: set[NodeId] = field(default_factory=set)  # stored, but nobody renews them
     _unlisted: dict[NodeId, float] = field(default_factory=dict)  # since when a slice with members is not kept up
@@ -47,11 +53,16 @@ class RemoteRoom:
         return NOTHING if known is None else known.version
 
     @property
+    def behind(self) -> KeysView[NodeId]:
+        """Who has said more than we know."""
+        return self._behind.keys()
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether a slice with members is not kept up."""
         return bool(self._unlisted)
 
-    def heard(self, note: Changed) -> Heard:
+    def heard(self, note: Changed) -> Taken:
         """A note told of a change. Raises WireError."""
         version, known = Version(note.epoch, note.seq), self.version(note.node)
         if version <= known:
@@ -59,7 +70,7 @@ class RemoteRoom:
         base = None if note.base is None else Version(note.epoch, note.base)
         usable = base is None or (base == known and note.node in self.slices and note.node not in self._stripped)
         if note.fields is None or not usable:
-            self.behind.add(note.node)
+            self._told(note.node, version)
             return "gap"
         self._take(note.node, apply(Slice() if base is None else self.slices[note.node], note.fields, version))
         return "applied"
@@ -81,7 +92,7 @@ class RemoteRoom:
             again = node in self._stripped and node not in self._outdated and keeps_up(node)
             again = again and found.version == self.version(node)
             if node != me and (again or found.version > self.version(node)):
-                self.behind.add(node)
+                self._told(node, found.version)
         for node in [node for node, one in self.slices.items() if not one.members and node not in listing]:
             if not keeps_up(node):
                 self.forget(node)  # it is over, and nothing of it is left that could come back
@@ -100,11 +111,15 @@ class RemoteRoom:
         for node, found in older.items():
             if asked - found.age >= self._ahead[node] + patience:
                 self._doubted.add(node)
-                self.behind.add(node)
+                self._told(node, found.version)
+
+    def ask(self) -> tuple[NodeId, ...]:
+        """Whose slices are to be fetched now."""
+        self._asked = dict(self._behind)
+        return tuple(self._behind)
 
     def fetched(self, found: Mapping[NodeId, tuple[Version, Fields]], asked: Collection[NodeId]) -> Fresh:
         """Slices were read; returns whose are new, and why others could not be read."""
-        self.behind -= set(asked)
         fresh, unreadable = set(), []
         for node, (version, fields) in found.items():
             again = node in self._stripped and node not in self._outdated and version == self.version(node)
@@ -121,15 +136,17 @@ class RemoteRoom:
                 self._strip(node, Slice(version, {}, read.settings.lasting_only()))
             fresh.add(node)
         self._doubted -= set(asked)
+        for node in asked:
+            self._caught_up(node, max(self.version(node), self._asked.pop(node, NOTHING)))
         return fresh, unreadable
 
     def forget(self, node: NodeId) -> bool:
         """Know nothing of an instance; returns whether it had members."""
         known = self.slices.pop(node, None)
-        for marks in (self.behind, self._stripped, self._outdated, self._doubted):
+        for marks in (self._stripped, self._outdated, self._doubted):
             marks.discard(node)
-        self._unlisted.pop(node, None)
-        self._ahead.pop(node, None)
+        for times in (self._behind, self._asked, self._unlisted, self._ahead):
+            times.pop(node, None)
         return known is not None and bool(known.members)
 
     def bury(self, is_gone: Callable[[NodeId], bool], now: float, patience: float) -> bool:
@@ -145,9 +162,17 @@ class RemoteRoom:
                 buried = True
         return buried
 
+    def _told(self, node: NodeId, version: Version) -> None:
+        self._behind[node] = max(version, self._behind.get(node, NOTHING))
+
+    def _caught_up(self, node: NodeId, version: Version) -> None:
+        if self._behind.get(node, NOTHING) <= version:
+            self._behind.pop(node, None)
+
     def _take(self, node: NodeId, fresh: Slice) -> None:
         self.slices[node] = fresh
-        for marks in (self.behind, self._stripped, self._doubted):
+        self._caught_up(node, fresh.version)
+        for marks in (self._stripped, self._doubted):
             marks.discard(node)
         self._unlisted.pop(node, None)
         self._ahead.pop(node, None)

@@ -61,12 +61,8 @@ class RoomSettings:
         """Whether a moderator ended the room while it was this incarnation."""
         return bool(incarnation) and bool(self.lasting.values(("ended", incarnation)))
 
-    def conflicts(self) -> int:
-        """How many keys have values that were written apart."""
-        return sum(self.conflicts_by_kind().values())
-
     def conflicts_by_kind(self) -> Counter[str]:
-        """Likewise, by the kind of the key."""
+        """How many keys have values that were written apart, by the kind of the key."""
         entries = [entry for part in self._parts() for entry in part.entries.values()]
         return Counter(entry.key[0] for entry in entries) - Counter(
             kind for kind, _ in {entry.key for entry in entries}

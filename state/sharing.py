@@ -1,9 +1,9 @@
 """Sharing: keeps what this instance owns and what the store has in step, and never lets anybody wait for it.
 
-It is a machine without I/O. Changes of ours, answers of the store, notes from the inbox and the time go in; calls to
-the store and events for the control plane come out. What others say is kept in view.py, what we say in own.py; here
-is the order of things: when to announce, to write, to fetch and to tell, and what a change of mode means for all of
-them.
+It is a machine without I/O. Changes of ours, answers of the store, notes from the inbox and the time go in; requests
+to the store and events for the control plane come out. What we say is kept in own.py, what others say in view.py;
+asking.py tells what goes to the store, hearing.py what comes from the others. Here is who we are, how well we stand
+with the others, and what a change of that means for all of them.
 
 While the circuit is open only the announcement goes out, as a trial. When the store is back, everything of ours is
 written anew under a new epoch, spread over a moment, what others said is listed and fetched, and the modes go on.
@@ -14,29 +14,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from . import wire
-from .calls import Call as Call
-from .calls import Calls
+from .asking import Asking
 from .guard import CircuitState, Guard, Transition
+from .hearing import Hearing
 from .junk import Junk
 from .lease import Lease
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
 from .modes import Mode, ModeChange, Modes
-from .news import CircuitMoved, Heard, ModeMoved, News, NodesChanged, Renamed, RoomChanged, SettingsHeard
+from .news import CircuitMoved, ModeMoved, News, NewsList, Renamed
 from .notes import Notes
 from .ours import Ours
 from .own import OwnSlice
+from .pending import Pending
 from .reconciliation import Reconciliation
 from .settings import RoomSettings
-from .slices import NO_SETTINGS
-from .store import Announce, Announced, Fetched, FetchSlices, Post, Reply, StoreError, WriteSlice, Written
+from .store import Announce, Announced, Fetched, FetchSlices, Reply, StoreError, WriteSlice, Written
 from .timing import Timing
 from .view import View
-from .wire import Changed, NodeRecord, Note, Said, WireError
+from .wire import NodeRecord, Said
 
 Randomness = Callable[[int], bytes]
 DEFAULT_TIMING = Timing()
-SHARING = (Mode.CLUSTERED, Mode.RECONCILING)  # the modes in which what happens here is written at once
 
 
 class Sharing:
@@ -54,28 +53,28 @@ class Sharing:
     ) -> None:
         """`record.node` is the name of the instance; random letters are added to it."""
         self.timing = timing
-        self.guard = guard(lambda transition: self._circuit_moved(transition))
+        self.guard = guard(self._circuit_moved)
         self.modes = modes
         self._random = random
         self._name = record.node
         self.record = wire.change_record(record, node=self._new_id(), nonce=random(16).hex())
-        self.members = Membership(self.record.node, 2 * timing.lease)
-        self.view = View(self.members, lambda: self.modes.mode is Mode.CLUSTERED, timing)
-        self.ours = Ours(timing)
         self.epoch = 1
+        self.members = Membership(self.record.node, 2 * timing.lease)
+        self.view = View(self.members, self._is_clustered, timing)
+        self.ours = Ours(timing)
+        self.notes = Notes(timing.max_notes)
+        self.reconciliation = Reconciliation(timing, now)
         self.counts = dict.fromkeys(
             ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed", "denials"), 0
         )
-        self.reconciliation = Reconciliation(timing, now)
-        self._calls = Calls(self.guard)
-        self._events: list[News] = []
-        self._junk = Junk(self.counts, lambda news: self._events.append(news))
-        self._writes = 0
-        self.notes = Notes(timing.max_notes)
-        self._posting = False
+        self._news = NewsList()
+        self._junk = Junk(self.counts, self._news.tell)
         self._lease = Lease(timing, now)
         self._holds_lease = False
-        self._next_fetch = now
+        self._asking = Asking(self.guard, self._lease, self.ours, self.view, self.notes, timing)
+        self._hearing = Hearing(
+            self.view, self.ours, self.notes, self.reconciliation, self._junk, self._news, self.counts, self._deny
+        )
         self._told = False  # whether the mode was one that people hear of, at the last tick
 
     # ------------------------------------------------------------------------------------------------ what we own
@@ -86,9 +85,8 @@ class Sharing:
         was_empty = not own.members
         own.change(members, now)
         self.ours.schedule(own, now)
-        if was_empty and own.members:  # what holds for those in a room was none of our business until now
-            self.view.came(room)
-            self._events.extend(SettingsHeard(room, settings, late=True) for settings in self.view.settings(room))
+        if was_empty and own.members:
+            self._hearing.came(room)
 
     def set_settings(self, room: RoomName, settings: RoomSettings, now: float) -> None:
         """What we know to hold in a room."""
@@ -120,7 +118,7 @@ class Sharing:
 
     def start_over(self, now: float) -> None:
         """A fault of ours broke off what was under way, so nobody knows what is left of it: ask everything anew."""
-        self._forget_calls(now)
+        self._asking.forget(now)
         for own in self.ours:
             own.failed(now, now)
         self._begin_anew(now)
@@ -154,107 +152,55 @@ class Sharing:
             self._moved(change, now)
         elif self.modes.announced and not self._told and self.modes.degraded:
             # The store was away from the start, and by now it has been for so long that people should know.
-            self._events.append(ModeMoved(self.modes.again(now)))
+            self._news.tell(ModeMoved(self.modes.again(now)))
         self._told = self.modes.announced
         if self._has_reconciled(now) and (done := self.modes.reconciled(now)) is not None:
             self._moved(done, now)
-        if self.modes.mode is Mode.CLUSTERED and self._lease.is_fresh(now):
-            self._bury(now)
+        if self._is_clustered() and self._lease.is_fresh(now):
+            self._hearing.bury(now)
 
-    def take_calls(self, now: float) -> list[Call]:
+    def take_requests(self, now: float) -> list[Pending]:
         """What to ask the store now. Call this after everything that went in."""
         self._holds_lease = self._lease.is_held(now)
-        self._announce(now)
+        if self._lease.is_due(now):
+            shares, clustered = self.modes.mode.shares, self._is_clustered()
+            self.record = wire.change_record(self.record, shares=shares, clustered=clustered)
+            self._asking.announce(Announce(self.record, self.timing.lease), now)
         if self.listens:
-            self._write(now)
-            self._fetch(now)
-            self._post(now)
-        return self._calls.take()
+            self._asking.exchange(self.record.node, self.epoch, now)
+        return self._asking.take()
+
+    @property
+    def listens(self) -> bool:
+        """Whether the inbox should be read now, and anything but the announcement be asked."""
+        return self.modes.mode.shares and self.guard.state is CircuitState.CLOSED and self._holds_lease
 
     def take_events(self) -> list[News]:
         """What happened."""
-        events, self._events = self._events, []
-        return events
+        return self._news.take()
 
-    def answered(self, call: int, reply: Reply, now: float) -> None:
+    def answered(self, id: int, reply: Reply, now: float) -> None:
         """The store answered."""
-        request = self._calls.answered(call, now)
-        match request, reply:
+        match self._asking.answered(id, now), reply:
             case Announce(), Announced():
                 self._announced(reply, now)
             case WriteSlice() as write, Written():
                 self._written(write, reply, now)
             case FetchSlices() as fetch, Fetched():
-                self._fetched(fetch, reply, now)
-            case Post(), _:
-                self._posting = False
+                self._hearing.fetched(fetch, reply, now)
 
-    def failed(self, call: int, error: StoreError, now: float) -> None:
+    def failed(self, id: int, error: StoreError, now: float) -> None:
         """The store did not answer, or not well; nobody knows what became of the request."""
-        request = self._calls.failed(call, error, now)
-        match request:
-            case Announce():
-                self._lease.failed(self.guard.state is CircuitState.CLOSED, error.reason, now)
-            case WriteSlice(room=room):
-                self._writes -= 1
-                if (own := self.ours.slices.get(room)) is not None:
-                    self.ours.retry(own, now)
-            case FetchSlices(room=room):
-                self.view.not_fetched(room)
-                self._next_fetch = now + self.timing.retry
-            case Post(notes=notes):
-                self._posting = False
-                self.notes.lost += len(notes)
+        self._asking.failed(id, error, now)
 
     def received(self, texts: list[str], now: float) -> None:
         """Notes from our inbox, in their order."""
-        for text in texts:
-            try:
-                self._hear(wire.parse_note(text), now)
-            except WireError as error:
-                self._junk.found([f"a note: {error}"], now)
-
-    # ------------------------------------------------------------------------------------------------------ calling
-
-    @property
-    def listens(self) -> bool:
-        """Whether the inbox should be read now, and anything but the announcement be asked."""
-        mode = self.modes.mode
-        return mode in SHARING and self.guard.state is CircuitState.CLOSED and self._holds_lease
-
-    def _announce(self, now: float) -> None:
-        if not self._lease.is_due(now):
-            return
-        mode = self.modes.mode
-        self.record = wire.change_record(self.record, shares=mode in SHARING, clustered=mode is Mode.CLUSTERED)
-        sent = self._calls.ask(Announce(self.record, self.timing.lease), now, early=True)
-        self._lease.asked(sent, self.guard.state is CircuitState.CLOSED, now)
-
-    def _write(self, now: float) -> None:
-        while self._writes < self.timing.max_writes and (own := self.ours.take_due(now)) is not None:
-            if self._calls.ask(own.next_write(self.record.node, self.epoch, self.ours.life(own), now), now):
-                self._writes += 1
-            else:
-                self.ours.retry(own, now)
-
-    def _fetch(self, now: float) -> None:
-        if now < self._next_fetch:
-            return
-        while (behind := self.view.take_behind()) is not None:
-            if not self._calls.ask(FetchSlices(*behind), now):
-                self.view.not_fetched(behind[0])
-                return
-
-    def _post(self, now: float) -> None:
-        if self.notes and not self._posting:
-            notes = self.notes.take(self.timing.notes_per_post)
-            self._posting = self._calls.ask(Post(notes, self.timing.max_notes, self.timing.inbox_life), now)
+        self._hearing.received(texts, now)
 
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _announced(self, reply: Announced, now: float) -> None:
         self._junk.found(reply.junk, now)
-        self._lease.answered(now)
         if reply.fenced:
             self._rename(now)
             return
@@ -265,14 +211,9 @@ class Sharing:
             self.members.returned(now)
             self._begin_anew(now)
         self._lease.renewed(now)
-        if self.members.announced(reply.nodes, now):
-            self._events.append(NodesChanged())
-        while self.members.replaced:
-            for room in self.view.forget_node(self.members.replaced.pop()):
-                self._room_changed(room)
+        self._hearing.announced(reply.nodes, now)
 
     def _written(self, write: WriteSlice, reply: Written, now: float) -> None:
-        self._writes -= 1
         own = self.ours.slices.get(write.room)
         if own is None or own.writing is not write:
             return
@@ -293,63 +234,24 @@ class Sharing:
             self.view.forget(write.room)
             self.reconciliation.changed.discard(write.room)
 
-    def _fetched(self, fetch: FetchSlices, reply: Fetched, now: float) -> None:
-        fresh, unreadable = self.view.fetched(fetch.room, reply.slices, fetch.nodes)
-        self._junk.found([*reply.junk, *unreadable], now)
-        for node in fresh:
-            self._news(fetch.room, node, now)
-        self.view.handed_on(fetch.room)
-
-    def _hear(self, note: Note, now: float) -> None:
-        if note.node == self.record.node:
-            return
-        if note.room not in self.ours:
-            if isinstance(note, Changed):
-                self._deny(note.room, now)
-            return
-        match note:
-            case Changed():
-                outcome = self.view.heard(note)
-                if outcome == "applied":
-                    self._news(note.room, note.node, now)
-                else:
-                    self.counts["stale_notes" if outcome == "stale" else "gaps"] += 1
-            case Said():
-                if self.notes.is_first(note):
-                    self._events.append(Heard(note.room, note.payload))
-
-    def _news(self, room: RoomName, node: NodeId, now: float) -> None:
-        self.reconciliation.heard(now)
-        self.members.heard_of(node, now)
-        settings = self.view.room(room).slices[node].settings
-        if not self.view.own_members.get(room):
-            settings = settings.lasting_only()
-        if settings != NO_SETTINGS:  # that something was taken away is news, too
-            self._events.append(SettingsHeard(room, settings, late=self.view.is_unheard(room)))
-        self._room_changed(room)
-
-    def _room_changed(self, room: RoomName) -> None:
-        if self.modes.mode is Mode.CLUSTERED:
-            if RoomChanged(room) not in self._events[-2:]:  # whoever hears it looks at all that is known
-                self._events.append(RoomChanged(room))
-        else:
-            self.reconciliation.changed.add(room)
-
     # ------------------------------------------------------------------------------------------------ modes, epochs
+
+    def _is_clustered(self) -> bool:
+        return self.modes.mode is Mode.CLUSTERED
 
     def _circuit_moved(self, transition: Transition) -> None:
         if transition.after is CircuitState.OPEN:
             self._lease.reachable = False
-        self._events.append(CircuitMoved(transition))
+        self._news.tell(CircuitMoved(transition))
 
     def _moved(self, change: ModeChange, now: float) -> None:
-        if change.mode in SHARING:
+        if change.mode.shares:
             self._lease.next = now  # others may expect us to keep up again, or send people here
         if change.mode is Mode.RECONCILING:
             self.reconciliation.begin(now)
             self._begin_anew(now)
         rooms = self.reconciliation.end(now) if change.mode is Mode.CLUSTERED else ()
-        self._events.append(ModeMoved(change, rooms))
+        self._news.tell(ModeMoved(change, rooms))
 
     def _has_reconciled(self, now: float) -> bool:
         exchanged = self.ours.are_stored and not self.view.is_behind
@@ -366,22 +268,9 @@ class Sharing:
         self.record = wire.change_record(self.record, node=self._new_id(), nonce=self._random(16).hex())
         self.members.me = self.record.node
         self.epoch = 1
-        self._forget_calls(now)
+        self._asking.forget(now)
         self.ours.rename(now)
-        self._events.append(Renamed(before, self.record.node))
-
-    def _forget_calls(self, now: float) -> None:
-        self._calls.forget()
-        self._posting = self._lease.announcing = False
-        self._writes = 0
-        self._lease.next = now
-        self.view.not_fetching()
-
-    def _bury(self, now: float) -> None:
-        if gone := self.members.gone(now):
-            self._events.append(NodesChanged())
-        for room in self.view.bury(now, everywhere=bool(gone)):
-            self._room_changed(room)
+        self._news.tell(Renamed(before, self.record.node))
 
     def _deny(self, room: RoomName, now: float) -> None:
         """Somebody believes that we are in this room: a store that went back in time may have said so. Say no."""

@@ -1,8 +1,7 @@
-"""Slices: what one instance says about one room, and how the views of several instances become one.
+"""Slices: what one instance says about one room, as a value under a version and as the fields that are stored.
 
-A room is a map from instance to slice, and only the instance itself ever writes its slice. Each version it writes is
-larger than the one before, so of two slices of one instance the larger version is all there is to know; that makes
-merging a join of a semilattice: associative, commutative, idempotent, without clocks and without tombstones.
+A room is a map from instance to slice, and only the instance itself ever writes its slice. own.py tells how it does,
+remote.py what others make of it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from . import wire
-from .model import NodeId, Participant, ParticipantId
+from .model import Participant, ParticipantId
 from .settings import RoomSettings
 
 Fields = Mapping[str, str]  # a slice as it is stored: field -> JSON text
@@ -39,23 +38,6 @@ class Slice:
     version: Version = NOTHING
     members: Mapping[ParticipantId, Participant] = field(default_factory=dict)
     settings: RoomSettings = NO_SETTINGS
-
-
-View = Mapping[NodeId, Slice]
-
-
-def merge(one: View, other: View) -> View:
-    """All that two views of a room know."""
-    both = [(node, known) for view in (one, other) for node, known in view.items()]
-    return dict(sorted(both, key=lambda entry: entry[1].version))
-
-
-def settings_of(view: View) -> RoomSettings:
-    """What holds in a room by all that a view knows."""
-    merged = RoomSettings()
-    for known in view.values():
-        merged = merged.merge(known.settings)
-    return merged
 
 
 # -------------------------------------------------------------------------------------------------- as it is stored

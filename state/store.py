@@ -1,7 +1,7 @@
 """The store: what an instance asks of the place where instances meet, and what it answers.
 
-Requests are values, so that the same ones go to Redis (redis_store.py), to a store in memory (memory_store.py), or
-into a simulation that loses, repeats and reorders them. Every write carries the version that it makes, because a
+Requests are values, so that the same ones go to Redis (redis_store.py), to a store in the memory of a test, or into a
+simulation that loses, repeats and reorders them. Every write carries the version that it makes, because a
 write that timed out may still land later: the store refuses what is older than what it has.
 """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from . import placement
 from .membership import Membership
 from .model import NodeId, Participant, ParticipantId, RoomName
-from .remote import Fresh, Heard, RemoteRoom
+from .remote import Fresh, RemoteRoom, Taken
 from .settings import RoomSettings
 from .slices import NO_SETTINGS, Fields, Version
 from .store import Listed
@@ -73,7 +73,7 @@ class View:
 
     # --------------------------------------------------------------------------------------------- what others say
 
-    def heard(self, note: Changed) -> Heard:
+    def heard(self, note: Changed) -> Taken:
         """A note told of a change. Raises WireError."""
         remote = self.room(note.room)
         outcome = remote.heard(note)
@@ -185,7 +185,7 @@ class View:
         room = next(iter(self._behind))
         del self._behind[room]
         self._fetching.add(room)
-        return room, tuple(self.rooms[room].behind)
+        return room, self.rooms[room].ask()
 
     def forget_node(self, node: NodeId) -> list[RoomName]:
         """Another process has this id now: its versions have nothing to do with what we know. Returns the rooms in

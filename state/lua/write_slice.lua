@@ -27,8 +27,8 @@ local function is_number(text)
   return text and #text <= 16 and string.find(text, "^%d+$")
 end
 
--- The same as _judge in memory_store.py. Versions are compared as numbers, exact up to 2^53, and kept as the text that
--- they came as.
+-- The same as _judge in tests/support/memory_store.py. Versions are compared as numbers, exact up to 2^53, and kept as
+-- the text that they came as.
 local function judge()
   local found = redis.call("HMGET", slice, "_epoch", "_seq")
   local found_epoch, found_seq = found[1], found[2]

@@ -288,8 +288,8 @@ def test_nobody_gets_past_a_door_by_way_of_an_instance_that_did_not_know_of_it(s
     eve = stays(b, "eve")
     members = b.conference.rooms.take_changed()
     b.conference.cluster.share(members, {ROOM: b.conference.doors.of(ROOM)}, b.now)
-    for call in b.sharing.take_calls(b.now):  # b says that eve is there, and has not heard of the door yet
-        b.sharing.answered(call.id, neighbours.store.execute(call.request, b.now), b.now)
+    for pending in b.sharing.take_requests(b.now):  # b says that eve is there, and has not heard of the door yet
+        b.sharing.answered(pending.id, neighbours.store.execute(pending.request, b.now), b.now)
     ada.says(m.SetMetadata(metadata={"title": "Tea"}))
     a.shares()
     ada.told.clear()

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from state.causal import Dot, Entry
-from state.memory_store import MemoryStore
 from state.model import NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, ModeChange, Stays
 from state.settings import RoomSettings
@@ -14,6 +13,7 @@ from state.sharing import Sharing
 from state.slices import NOTHING, Version
 from state.store import Reply, Request, WriteSlice, Written
 from state.view import View
+from tests.support.memory_store import MemoryStore
 
 Members = Mapping[ParticipantId, Participant]
 MOVES = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from state import wire
-from state.memory_store import _Stored
 from state.model import Identity, Participant, ParticipantId, RoomName
 from state.modes import Mode
 from state.own import MAX_SEQ
 from state.slices import NO_SETTINGS, Version, to_fields
 from state.wire import MAX_COUNT, Changed
 from tests.state.world import Instance, World
+from tests.support.memory_store import Stored
 
 ROOM = RoomName("room")
 HEARD_AGAIN = 25.0  # seconds: the patience, and before and after it a renewal there and one of ours
@@ -60,7 +60,7 @@ def test_a_slice_with_a_version_larger_than_all_mutes_nobody_and_is_overwritten(
     world, a, b = in_one_room(2)
     before = a.node
     forged = Version(a.sharing.epoch + epochs, seq)
-    world.store.rooms[ROOM][before] = _Stored(forged, {}, world.now, world.now + 60.0)
+    world.store.rooms[ROOM][before] = Stored(forged, {}, world.now, world.now + 60.0)
     world.run(HEARD_AGAIN)
     world.promises.taken_ids.add(a.node)
     assert is_heard(world, a, b)
@@ -75,7 +75,7 @@ def test_a_store_that_lost_the_last_changes_is_not_taken_for_a_liar() -> None:
     world, a, b = in_one_room(3)
     world.promises.taken_ids.clear()
     earlier = world.store.rooms[ROOM][a.node]
-    kept = _Stored(earlier.version, dict(earlier.fields), earlier.renewed, earlier.until)
+    kept = Stored(earlier.version, dict(earlier.fields), earlier.renewed, earlier.until)
     eve = a.join(ROOM, "eve")
     world.run(0.3)
     world.store.rooms[ROOM][a.node] = kept

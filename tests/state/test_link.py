@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import reduce
 
 import pytest
 
@@ -14,13 +15,13 @@ from state import link as link_module
 from state import wire
 from state.guard import Guard, Limits
 from state.link import Link
-from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import News
 from state.sharing import Sharing
 from state.store import Post, Reply, Request, WriteSlice
 from state.wire import NodeRecord, Said
+from tests.support.memory_store import MemoryStore
 from tests.support.waiting import eventually
 
 ROOM, ADA = RoomName("room"), ParticipantId("p1")
@@ -120,7 +121,7 @@ async def test_a_store_that_raises_anything_is_a_store_that_is_away() -> None:
         await one.shares()
 
 
-@pytest.mark.parametrize("step", ["_written", "_announced", "tick", "_hear", "take_calls", "received"])
+@pytest.mark.parametrize("step", ["_written", "_announced", "tick", "_hearing._hear", "take_requests", "received"])
 async def test_a_fault_at_any_step_is_told_and_the_sharing_goes_on(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "BETWEEN_STARTS", 0.5)
     async with linked() as one:
@@ -128,7 +129,9 @@ async def test_a_fault_at_any_step_is_told_and_the_sharing_goes_on(step: str, mo
         def fails(*_: object) -> None:
             raise KeyError("a fault")
 
-        setattr(one.sharing, step, fails)
+        *parts, method = step.split(".")
+        broken = reduce(getattr, parts, one.sharing)
+        setattr(broken, method, fails)
         one.sharing.change(ROOM, {ADA: Participant(ADA, Identity("ada"), "Ada Lovelace")}, time.monotonic())
         one.link.pump()
 
@@ -138,7 +141,7 @@ async def test_a_fault_at_any_step_is_told_and_the_sharing_goes_on(step: str, mo
             return one.faults > 0
 
         await eventually(has_failed, 10.0)
-        delattr(one.sharing, step)
+        delattr(broken, method)
         await one.is_in(Mode.CLUSTERED)
         await one.shares()
 

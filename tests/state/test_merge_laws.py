@@ -1,7 +1,7 @@
-"""Merging is a join: what instances know comes out the same in whatever order, and however often, they hear of it.
+"""Merging settings is a join: what holds comes out the same in whatever order, and however often, it is heard of.
 
 The states are those that writers reach who write, take away, hear of some of each other, and now and then forget a
-room because their last participant left.
+room because their last participant left. The same of what each says of who is there: test_view_laws.py.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state import slices, wire
+from state import wire
 from state.causal import CausalMap, Dot, Entry
-from state.model import Identity, NodeId, Participant, ParticipantId
 from state.settings import OFF, ON, RoomSettings
-from state.slices import Slice, Version
 
 WRITERS = ("ann", "ben", "cat")
 LOCKED, TOPIC = ("flag", "locked"), ("metadata", "topic")
@@ -140,7 +138,7 @@ def test_a_lock_outlives_an_unlock_that_had_not_seen_it_and_ends_with_one_that_h
     ann.do("flag", "x", both)
     met = ann.settings.merge(ben.settings)
     assert met.flag("locked")
-    assert met.conflicts() == 1
+    assert met.conflicts_by_kind() == {"flag": 1}
     relaxed = met.put_open(*LOCKED, OFF, "ann", ann.clock)
     assert not relaxed.flag("locked")
     assert not met.merge(relaxed).flag("locked")
@@ -178,33 +176,6 @@ def test_of_two_incarnations_that_met_the_smaller_one_stays() -> None:
     assert one.merge(RoomSettings()).incarnation == "b"
 
 
-# ---------------------------------------------------------------------------------------------------------- slices
-
-versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3))
-
-
-def slice_of(node: str, version: Version) -> Slice:
-    """The one slice that an instance wrote under a version: no version is used twice."""
-    id = ParticipantId(f"{node}{version}")
-    return Slice(version, {id: Participant(id, Identity(node), node)})
-
-
-views = st.dictionaries(st.sampled_from(WRITERS), versions).map(
-    lambda found: {NodeId(node): slice_of(node, version) for node, version in found.items()}
-)
-
-
-@given(views, views, views)
-def test_views_merge_the_same_in_any_order_and_nothing_older_comes_back(
-    a: slices.View, b: slices.View, c: slices.View
-) -> None:
-    assert slices.merge(a, b) == slices.merge(b, a)
-    assert slices.merge(slices.merge(a, b), c) == slices.merge(a, slices.merge(b, c))
-    assert slices.merge(a, a) == a
-    for view in (a, b):
-        assert all(slices.merge(a, b)[node].version >= one.version for node, one in view.items())
-
-
 # ------------------------------------------------------------------------------------------------------------ junk
 
 dots = st.builds(Dot, st.integers(0, 5), st.sampled_from(WRITERS))
@@ -221,7 +192,7 @@ junk = st.builds(RoomSettings, maps, maps, st.text(max_size=3))
 def test_what_no_honest_instance_writes_is_merged_without_an_error(one: RoomSettings, other: RoomSettings) -> None:
     merged = one.merge(other)
     assert merged == other.merge(one)
-    merged.metadata(), merged.flag("locked"), list(merged.banned()), merged.conflicts()
+    merged.metadata(), merged.flag("locked"), list(merged.banned()), merged.conflicts_by_kind()
     wire.parse_settings(wire.dump_settings(merged))
 
 

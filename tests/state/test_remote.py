@@ -63,6 +63,35 @@ def test_a_change_is_taken_on_top_of_what_it_was_made_from_and_nowhere_else() ->
     assert not remote.behind
 
 
+def test_a_change_that_arrives_late_hides_no_newer_one() -> None:
+    remote = RemoteRoom(ROOM)
+    remote.heard(told(1, "a"))
+    assert remote.heard(told(3, "c", base=2)) == "gap"
+    assert remote.heard(told(2, "b", base=1)) == "applied"
+    assert remote.behind == {BEN}
+    assert fetches(remote, 3, "a", "b", "c")
+    assert not remote.behind
+
+
+def test_what_is_told_while_a_fetch_is_under_way_is_fetched_next_if_that_brings_less() -> None:
+    remote = RemoteRoom(ROOM)
+    assert remote.heard(told(2, "b", base=1)) == "gap"
+    assert remote.ask() == (BEN,)
+    assert remote.heard(told(3, "c", base=2)) == "gap"
+    assert fetches(remote, 2, "a", "b")
+    assert remote.ask() == (BEN,)
+    assert fetches(remote, 3, "a", "b", "c")
+    assert not remote.ask()
+
+
+def test_what_the_store_does_not_have_is_asked_for_once_and_not_for_ever() -> None:
+    remote = RemoteRoom(ROOM)
+    assert remote.heard(told(9000, "ghost", base=8999)) == "gap"
+    assert remote.ask() == (BEN,)
+    assert fetches(remote, 1, "a")
+    assert not remote.ask()
+
+
 def test_an_older_slice_is_no_news() -> None:
     remote = RemoteRoom(ROOM)
     remote.heard(told(5, "a"))

@@ -8,8 +8,7 @@ from state import wire
 from state.model import RoomName
 from state.modes import Mode, Modes, Stays
 from state.news import JunkFound, News, RoomChanged, SettingsHeard
-from state.reconciliation import Reconciliation
-from state.sharing import Call
+from state.pending import Pending
 from state.slices import NO_SETTINGS, to_fields
 from state.store import Announce, Announced, Request, StoreError, WriteSlice
 from state.timing import Timing
@@ -131,10 +130,10 @@ def test_who_stood_still_for_longer_than_its_lease_asks_before_it_writes() -> No
     a.join(ROOM, "eve")
     send = world.send
 
-    def listen(instance: Instance, call: Call) -> None:
+    def listen(instance: Instance, pending: Pending) -> None:
         if instance is a:
-            asked.append((world.now, call.request))
-        send(instance, call)
+            asked.append((world.now, pending.request))
+        send(instance, pending)
 
     world.send = listen  # type: ignore[method-assign]
     a.go_on()
@@ -166,11 +165,11 @@ def test_while_an_instance_waits_until_it_may_share_again_its_people_are_kept_as
 
 
 def test_an_instance_says_that_it_is_clustered_only_when_its_people_are_told_so() -> None:
-    world = clustered(10)
+    world = World(10, timings={"b": Timing(settle=6.0)})
     a, b, _ = world.instances.values()
+    world.run(8)
     known = a.sharing.members.nodes
     assert known[b.node].clustered
-    b.sharing.reconciliation = Reconciliation(Timing(settle=6.0), world.now)
     b.link.up = False
     world.run(10)
     b.link.up = True
@@ -251,8 +250,8 @@ def test_what_nobody_of_us_can_have_written_is_counted_and_told() -> None:
     assert a.sharing.counts["unreadable"] == 2
     reply = Announced(True, (), junk=("an announcement: it is too large",))
     a.sharing.set_record(world.now, accepting=False)  # so that it announces itself at once
-    (call,) = [one for one in a.sharing.take_calls(world.now) if isinstance(one.request, Announce)]
-    a.sharing.answered(call.id, reply, world.now)
+    (pending,) = [one for one in a.sharing.take_requests(world.now) if isinstance(one.request, Announce)]
+    a.sharing.answered(pending.id, reply, world.now)
     assert a.sharing.counts["unreadable"] == 3
 
 
@@ -277,7 +276,7 @@ def test_a_circuit_that_an_operator_lets_go_of_is_tried_at_once() -> None:
     world.run(3.3)
     a.sharing.guard.release(world.now)
     a.sharing.try_now(world.now)
-    asked = [type(call.request) for call in a.sharing.take_calls(world.now)]
+    asked = [type(pending.request) for pending in a.sharing.take_requests(world.now)]
     assert asked == [Announce]
 
 
@@ -305,8 +304,8 @@ def test_who_loses_the_lease_by_a_fault_of_its_own_does_not_think_that_it_shares
     while now < world.now + 20:
         now += 0.1
         sharing.tick(now)
-        for call in sharing.take_calls(now):
-            sharing.failed(call.id, StoreError("pool_exhausted", ours=True), now)
+        for pending in sharing.take_requests(now):
+            sharing.failed(pending.id, StoreError("pool_exhausted", ours=True), now)
         if now < world.now + 14:
             assert sharing.modes.mode is Mode.CLUSTERED
     assert (sharing.modes.mode, sharing.modes.reason) == (Mode.STANDALONE, "pool_exhausted")

@@ -11,19 +11,21 @@ import heapq
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from state.guard import Guard, Limits, Transition
-from state.memory_store import MemoryStore
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import Heard, ModeMoved, RoomChanged, SettingsHeard
+from state.pending import Pending
 from state.settings import ON, RoomSettings
-from state.sharing import Call, Sharing
+from state.sharing import DEFAULT_TIMING, Sharing
 from state.store import Announce, FetchSlices, Reply, Request, StoreError
+from state.timing import Timing
 from state.wire import NodeRecord
 from tests.state.promises import Promises
+from tests.support.memory_store import MemoryStore
 
 TICK = 0.1
 LIMITS = Limits()
@@ -49,6 +51,7 @@ class Instance:
     name: str
     world: World
     id: NodeId | None = None  # one that another instance has as well
+    timing: Timing = DEFAULT_TIMING
     sharing: Sharing = field(init=False)
     link: Link = field(default_factory=Link)
     alive: bool = True
@@ -70,7 +73,12 @@ class Instance:
 
         record = NodeRecord(node=NodeId(self.name), nonce="", url=f"ws://{self.name}/ws")
         self.sharing = Sharing(
-            record, guard=guard, modes=Modes(world.now), random=world.random.randbytes, now=world.now
+            record,
+            guard=guard,
+            modes=Modes(world.now),
+            random=world.random.randbytes,
+            now=world.now,
+            timing=self.timing,
         )
         if self.id is not None:
             self.sharing.set_record(world.now, node=self.id)
@@ -157,8 +165,8 @@ class Instance:
                     self._hear(room, settings)
                 case Heard(_, payload):
                     self.heard.append(payload)
-        for call in sharing.take_calls(self.world.now):
-            self.world.send(self, call)
+        for pending in sharing.take_requests(self.world.now):
+            self.world.send(self, pending)
 
     def take_in(self, act: Callable[[], None]) -> None:
         """Something arrives."""
@@ -202,7 +210,9 @@ class Instance:
 class World:
     """The store, the instances, the network and the time."""
 
-    def __init__(self, seed: int, names: str = "abc", *, record: bool = False) -> None:
+    def __init__(
+        self, seed: int, names: str = "abc", *, record: bool = False, timings: Mapping[str, Timing] | None = None
+    ) -> None:
         self.seed = seed
         self.random = random.Random(seed)
         self.now = 1000.0
@@ -213,7 +223,8 @@ class World:
         self.requests: list[Request | None] = []  # all that the store executed, if they are recorded; None: it lost all
         self._records = record
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
-        self.instances = {name: Instance(name, self) for name in names}
+        of = timings or {}
+        self.instances = {name: Instance(name, self, timing=of.get(name, DEFAULT_TIMING)) for name in names}
 
     def alive(self) -> Iterator[Instance]:
         """The instances that run."""
@@ -261,16 +272,16 @@ class World:
 
     # --------------------------------------------------------------------------------------------------- the network
 
-    def send(self, instance: Instance, call: Call) -> None:
+    def send(self, instance: Instance, pending: Pending) -> None:
         """Carry a request to the store and its answer back, if the network lets it."""
         link, chance, uniform = instance.link, self.random.random, self.random.uniform
-        deadline = 0.6 if isinstance(call.request, Announce) else 1.0
-        self.promises.asked(instance.sharing, call.request)
+        deadline = 0.6 if isinstance(pending.request, Announce) else 1.0
+        self.promises.asked(instance.sharing, pending.request)
 
         def fail(reason: str) -> Callable[[], None]:
             def tell() -> None:
                 error = StoreError(reason, ours=instance.stopped)
-                instance.take_in(lambda: instance.sharing.failed(call.id, error, self.now))
+                instance.take_in(lambda: instance.sharing.failed(pending.id, error, self.now))
 
             return tell
 
@@ -284,16 +295,16 @@ class World:
         lost_on_its_way_back = link.hangs or chance() < link.loss or there + back > deadline
 
         def answer(reply: Reply) -> None:
-            instance.take_in(lambda: instance.sharing.answered(call.id, reply, self.now))
+            instance.take_in(lambda: instance.sharing.answered(pending.id, reply, self.now))
 
         def arrive() -> None:
-            reply = self.execute(call.request)
+            reply = self.execute(pending.request)
             if not lost_on_its_way_back:
                 self.after(back, lambda: answer(reply))
 
         self.after(there, arrive)
-        if chance() < link.repeat and not isinstance(call.request, FetchSlices | Announce):
-            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(call.request))
+        if chance() < link.repeat and not isinstance(pending.request, FetchSlices | Announce):
+            self.after(uniform(0, there) if chance() < 0.3 else uniform(0.5, 20.0), lambda: self._land(pending.request))
         if lost_on_its_way_back:
             self.after(deadline, fail("timeout"))
 

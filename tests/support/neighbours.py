@@ -7,13 +7,13 @@ import random
 from signalling.cluster import Cluster
 from signalling.events import NewsHeard
 from state.guard import Guard, Limits
-from state.memory_store import MemoryStore
 from state.model import NodeId
 from state.modes import Modes
 from state.sharing import Sharing
 from state.store import StoreError
 from state.wire import NodeRecord
 
+from .memory_store import MemoryStore
 from .playbook import Stage
 
 STEP = 0.1
@@ -44,17 +44,19 @@ class Instance(Stage):
             conference = self.conference
             settings = {room: conference.doors.of(room) for room in conference.doors.take_changed()}
             conference.cluster.share(conference.rooms.take_changed(), settings, self.now)
-            calls, news = self.sharing.take_calls(self.now), self.sharing.take_events()
-            for call in calls:
+            requests, news = self.sharing.take_requests(self.now), self.sharing.take_events()
+            for pending in requests:
                 if self.neighbours.away:
-                    self.sharing.failed(call.id, StoreError("refused"), self.now)
+                    self.sharing.failed(pending.id, StoreError("refused"), self.now)
                 else:
-                    self.sharing.answered(call.id, self.neighbours.store.execute(call.request, self.now), self.now)
+                    self.sharing.answered(
+                        pending.id, self.neighbours.store.execute(pending.request, self.now), self.now
+                    )
             if not self.neighbours.away:
                 self.sharing.received(self.neighbours.store.take(self.sharing.record.node), self.now)
             for one in news:
                 self.happens(NewsHeard(one))
-            if not calls and not news:
+            if not requests and not news:
                 return
 
 

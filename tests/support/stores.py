@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import pytest
 
-from state.memory_store import MemoryStore
 from state.model import NodeId, RoomName
 from state.redis_store import RedisStore
 from state.slices import Changes, Fields, Version
@@ -28,6 +27,7 @@ from state.store import (
 )
 from state.wire import NodeRecord
 
+from .memory_store import MemoryStore
 from .waiting import eventually
 
 LIFE = 60.0  # seconds: longer than any test

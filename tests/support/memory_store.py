@@ -1,6 +1,6 @@
 """A store in memory with the rules of the one in Redis: what its scripts do, in Python and with time as an argument.
 
-Tests run both through one suite; the simulation runs on this one.
+Both run through one suite, and the simulation runs on this one.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from .model import NodeId, RoomName
-from .slices import Version
-from .store import (
+from state.model import NodeId, RoomName
+from state.slices import Version
+from state.store import (
     Announce,
     Announced,
     Fetched,
@@ -24,11 +24,13 @@ from .store import (
     WriteSlice,
     Written,
 )
-from .wire import NodeRecord
+from state.wire import NodeRecord
 
 
 @dataclass(slots=True)
-class _Stored:
+class Stored:
+    """A slice with when it was renewed, and until when it is kept."""
+
     version: Version
     fields: dict[str, str]
     renewed: float
@@ -40,7 +42,7 @@ class MemoryStore:
     """Leases, slices and inboxes. All times are seconds of one clock, the store's own."""
 
     leases: dict[NodeId, tuple[NodeRecord, float]] = field(default_factory=dict)
-    rooms: dict[RoomName, dict[NodeId, _Stored]] = field(default_factory=dict)
+    rooms: dict[RoomName, dict[NodeId, Stored]] = field(default_factory=dict)
     inboxes: dict[NodeId, deque[str]] = field(default_factory=dict)
 
     def execute(self, request: Request, now: float) -> Reply:
@@ -99,7 +101,7 @@ class MemoryStore:
                     fields.pop(name, None)
                 else:
                     fields[name] = text
-            stored[request.node] = _Stored(request.version, fields, now, now + request.life)
+            stored[request.node] = Stored(request.version, fields, now, now + request.life)
         return self._written(request.room, status, now)
 
     def _written(self, room: RoomName, status: Status, now: float) -> Written:
@@ -109,13 +111,13 @@ class MemoryStore:
             self.rooms.pop(room, None)
         return Written(status, listed)
 
-    def _room(self, room: RoomName, now: float) -> dict[NodeId, _Stored]:
+    def _room(self, room: RoomName, now: float) -> dict[NodeId, Stored]:
         alive = {node: one for node, one in self.rooms.get(room, {}).items() if one.until > now}
         self.rooms[room] = alive
         return alive
 
 
-def _judge(found: _Stored | None, version: Version, base: Version | None) -> Status:
+def _judge(found: Stored | None, version: Version, base: Version | None) -> Status:
     if found is not None and found.version.epoch > version.epoch:
         return "fenced"
     if base is not None and (found is None or found.version != base):

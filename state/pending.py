@@ -10,21 +10,21 @@ from .store import Request, StoreError
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Pending:
     """A request to carry out; `Sharing.answered` or `Sharing.failed` must follow."""
 
     id: int
     request: Request
 
 
-class Calls:
+class Requests:
     """What was asked and not answered yet. Times are seconds on a monotonic clock."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[Request, Permit]] = {}
-        self._new: list[Call] = []
+        self._new: list[Pending] = []
 
     def ask(self, request: Request, now: float, *, early: bool = False) -> bool:
         """Have a request carried out, if the circuit lets it."""
@@ -32,29 +32,29 @@ class Calls:
             permit = self._guard.acquire(now, early=early)
         except CircuitOpen:
             return False
-        call = Call(next(self._ids), request)
-        self._pending[call.id] = request, permit
-        self._new.append(call)
+        pending = Pending(next(self._ids), request)
+        self._pending[pending.id] = request, permit
+        self._new.append(pending)
         return True
 
-    def take(self) -> list[Call]:
+    def take(self) -> list[Pending]:
         """What is to be carried out now."""
-        calls, self._new = self._new, []
-        return calls
+        new, self._new = self._new, []
+        return new
 
-    def answered(self, call: int, now: float) -> Request | None:
+    def answered(self, id: int, now: float) -> Request | None:
         """What was asked; None if the answer means nothing any more."""
-        if call not in self._pending:
+        if id not in self._pending:
             return None
-        request, permit = self._pending.pop(call)
+        request, permit = self._pending.pop(id)
         self._guard.record(permit, Outcome.SUCCESS, now)
         return request
 
-    def failed(self, call: int, error: StoreError, now: float) -> Request | None:
+    def failed(self, id: int, error: StoreError, now: float) -> Request | None:
         """What was asked; None if that means nothing any more."""
-        if call not in self._pending:
+        if id not in self._pending:
             return None
-        request, permit = self._pending.pop(call)
+        request, permit = self._pending.pop(id)
         outcome = Outcome.IGNORED if error.ours else Outcome.FATAL if error.lasting else Outcome.FAILURE
         self._guard.record(permit, outcome, now, error.reason)
         return request
