@@ -114,6 +114,11 @@ class Cluster:
         if self.sharing is not None:
             self.sharing.try_now(now)
 
+    def watch(self, room: RoomName, until: Now, now: Now) -> None:
+        """Learn where a room is in use though nobody is in it here: without that, `home` knows nothing of others."""
+        if self.sharing is not None:
+            self.sharing.watch(room, until, now)
+
     def say(self, room: RoomName, topic: Topic, text: str, by: str = "", to: NodeId | None = None) -> bool:
         """Tell the other instances with a room something, or one of them; False if nobody is told. It may be lost."""
         return self.sharing is not None and self.sharing.say(room, json.dumps([topic, by, text]), to)

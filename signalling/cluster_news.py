@@ -28,6 +28,7 @@ from .tokens import Claims
 
 # Seconds for which what holds in a room is kept after its last one went on elsewhere: there it has been heard by then.
 LINGERS = 10.0
+KNOCKS_AGAIN = 60.0  # seconds in which somebody who was let in too early, and sent out, may come back
 HEARD_WITHIN = 0.8  # seconds after the first one came into a room in which we hear what holds there elsewhere
 
 
@@ -38,6 +39,7 @@ def take(conference: Conference, news: News) -> None:
             elsewhere.refresh(conference, room)
             _end_older_sessions(conference, room)
             gathering.look(conference, room)
+            waiting.send_on(conference, room)
         case SettingsHeard(room, settings, late):
             _settings_heard(conference, room, settings, late=late)
         case Heard(room, payload):
@@ -121,6 +123,7 @@ def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettin
     for waiter in waiting.of_room(conference, room):
         if doors.is_banned(room, waiter.claims.identity):
             waiting.send_away(conference, waiter, "banned", waiting.BANNED)
+    now = conference.at.now
     shut = doors.rules(room).flags - before.flags if late and _has_just_opened(conference, room) else frozenset()
     for session in list(conference.members(room)):
         member = conference.rooms.participant(session.id)
@@ -132,6 +135,7 @@ def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettin
         elif shut and not (session.grant.admin or conference.cluster.is_inside(room, member.identity, shut)):
             text = "The moderators of this room decide who may enter, and had not let you in."
             departure.send_out(conference, session, "room_locked", text, CloseCode.TRY_LATER)
+            conference.cluster.watch(room, now + KNOCKS_AGAIN, now)  # who knocks again is sent to where moderators are
         else:
             grant = doors.grant_of(claims)
             if grant != session.grant:

@@ -228,6 +228,11 @@ class Conference:
             ),
         )
 
+    def redirect(self, socket: SocketId, url: str, request: str | m.UnsetType = m.UNSET) -> None:
+        """Send a client without a session to where its room is at home: media meets there, and moderators are there."""
+        self.reply(socket, m.Redirect(url=url, request=request))
+        self.dismiss(socket, "redirected", "This room is at home at another server.", CloseCode.NORMAL)
+
     def dismiss(
         self,
         socket: SocketId,

@@ -29,7 +29,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     claims = _verify(conference, socket, message.token)
     home = None if message.stay else conference.cluster.home(claims.room)
     if home is not None:
-        _redirect(conference, socket, home, message.request)
+        conference.redirect(socket.id, home, message.request)
         return
     if message.relay_only:
         relays.check_relay(conference, "You connect", field="relay_only")
@@ -43,7 +43,7 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     wants_all = message.subscribe == "auto"
     if (claims.wait or rules.waiting_room) and not (inside or grant.admin):
         deadline = conference.at.now + conference.rules.waiting_timeout
-        waiter = Waiter(id, socket.id, claims, wants_all, message.relay_only, deadline)
+        waiter = Waiter(id, socket.id, claims, wants_all, message.relay_only, message.stay, deadline)
         waiting.wait(conference, socket, waiter, message.request)
     else:
         check_space(conference, claims)
@@ -55,12 +55,6 @@ def _is_inside(conference: Conference, claims: Claims) -> bool:
     here = conference.rooms.by_identity(claims.room, claims.identity)
     flags = conference.doors.rules(claims.room).flags
     return here is not None or conference.cluster.is_inside(claims.room, claims.identity, flags)
-
-
-def _redirect(conference: Conference, socket: Socket, url: str, request: str | m.UnsetType) -> None:
-    """The room is at home elsewhere, and media meets there."""
-    conference.reply(socket.id, m.Redirect(url=url, request=request))
-    conference.dismiss(socket.id, "redirected", "This room is at home at another server.", CloseCode.NORMAL)
 
 
 def enter(

@@ -98,6 +98,7 @@ class Waiter:
     claims: Claims
     wants_all: bool
     relay_only: bool
+    stays: bool  # it cannot get to where the room is at home
     deadline: float
 
 

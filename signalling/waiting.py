@@ -1,6 +1,7 @@
 """The waiting room: who has a valid token but is not let in until a moderator says so, and sees nothing until then.
 
-Those who wait are few and wait for a bounded time. They have no session: one whose socket is lost is forgotten.
+Those who wait are few and wait for a bounded time. They have no session: one whose socket is lost is forgotten. They
+wait where the moderators are: this instance looks where the room is in use, and sends them on if that is elsewhere.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def wait(conference: Conference, socket: Socket, waiter: Waiter, request: str | 
     conference.waiting[waiter.id] = waiter
     conference.reply(socket.id, m.Waiting(participant=waiter.id, room=waiter.claims.room, request=request))
     conference.tell_moderators(waiter.claims.room, told(waiter))
+    conference.cluster.watch(waiter.claims.room, waiter.deadline, conference.at.now)
 
 
 def of_room(conference: Conference, room: RoomName) -> list[Waiter]:
@@ -110,8 +112,21 @@ def socket_lost(conference: Conference, socket: SocketId) -> None:
         forget(conference, known.waiter, "left")
 
 
+def send_on(conference: Conference, room: RoomName) -> None:
+    """If a room is in use elsewhere and not here, have who waits for it wait there, unless they cannot get there."""
+    if room in conference.rooms or not conference.cluster.elsewhere(room):
+        return
+    url = conference.cluster.meeting_place(room)
+    for waiter in of_room(conference, room) if url else []:
+        if not waiter.stays:
+            forget(conference, waiter.id, "left")
+            conference.redirect(waiter.socket, url or "")
+
+
 def sweep(conference: Conference) -> None:
-    """Send away who has waited too long."""
+    """Send away who has waited too long, and on who waits in the wrong place."""
+    for room in {waiter.claims.room for waiter in conference.waiting.values()}:
+        send_on(conference, room)
     while conference.waiting:
         waiter = next(iter(conference.waiting.values()))
         if waiter.deadline > conference.at.now:

@@ -61,13 +61,14 @@ class Ours:
 
     def settled(self, own: OwnSlice, now: float) -> bool:
         """A write of this slice ended: schedule the next. Returns True if none is needed ever: it is gone."""
-        if own.is_empty and own.is_stored:
+        watched = own.watched_until > now
+        if own.is_empty and own.is_stored and not watched:
             del self.slices[own.room]
             self._unsettled.pop(own.room, None)
             self._floor = max(self._floor, own.version)
             return True
         if own.is_stored:
-            self.schedule(own, now + (self._timing.renew if own.members else self._timing.renew_empty))
+            self.schedule(own, now + (self._timing.renew if own.members or watched else self._timing.renew_empty))
         else:
             self.schedule(own, min(own.due, now) if own.due != NEVER else now)
         return False
@@ -95,6 +96,7 @@ class Ours:
         for own in self.slices.values():
             own.change(dict.fromkeys(own.members), now)
             own.set_settings(own.settings.emptied(), now)
+            own.watched_until = now
             self.schedule(own, now)
 
     def life(self, own: OwnSlice) -> float:

@@ -32,6 +32,7 @@ class OwnSlice:
     dirty_since: float | None = None  # the oldest change that the store does not have
     due: float = 0.0  # when to write next
     asked: float = 0.0  # when the last write was sent
+    watched_until: float = float("-inf")  # it is kept, though it says nothing, to learn who else is in the room
     writing: WriteSlice | None = None
     _dirty: set[str] = field(default_factory=set)
     _doubted: bool = False  # the write on its way may be lost, even if the store confirms it

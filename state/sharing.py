@@ -95,6 +95,13 @@ class Sharing:
             own.set_settings(settings, now)
             self.ours.schedule(own, now)
 
+    def watch(self, room: RoomName, until: float, now: float) -> None:
+        """Learn who is in a room at other instances, though nobody of ours is: somebody here wants to get in."""
+        own = self._slice(room, now)
+        if own.watched_until < until:
+            own.watched_until = until
+            self.ours.schedule(own, now)
+
     def say(self, room: RoomName, payload: str, to: NodeId | None = None) -> bool:
         """Tell the other instances with the room, or one of them, something that is no state. It may be lost.
 

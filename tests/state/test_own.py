@@ -255,3 +255,15 @@ def test_all_is_written_anew_within_a_moment(chance: float) -> None:
         reply(found)
         ours.settled(found, due)
     assert ours.are_stored
+
+
+def test_an_empty_slice_is_kept_and_renewed_while_the_room_is_watched() -> None:
+    ours = Ours(TIMING)
+    own = ours.slice(ROOM, 0.0)
+    own.watched_until = 1.5 * TIMING.renew
+    ours.schedule(own, 0.0)
+    assert settle(ours, own, 0.0) is False
+    assert ours.take_due(TIMING.renew - 0.1) is None
+    assert settle(ours, own, TIMING.renew) is False
+    assert settle(ours, own, 2 * TIMING.renew) is True
+    assert ROOM not in ours
