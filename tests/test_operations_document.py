@@ -19,6 +19,7 @@ SOURCE = "".join(
 OTHER_FLAGS = {f"--{name}" for name in ("help", "build", "participants", "duration", "strict")}
 OTHER_FLAGS |= {f"--{name}" for name in ("admin-api", "identity", "room", "ttl", "media")}
 OTHER_FLAGS |= {"--config", "--web"}  # of Prometheus
+OTHER_FLAGS |= {"--to-destination"}  # of iptables
 OTHER_FLAGS |= {"--json", "--watch", "--ca", "--echo"}  # of auralink probe
 
 
