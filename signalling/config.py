@@ -48,7 +48,11 @@ class Settings:
         "LOCAL[=PUBLIC[:PORT]],…",
     )
     advertise_url: str = _option(
-        "", kinds.websocket_url, "where clients reach this very instance; default: as the client reached it", "URL"
+        "",
+        kinds.websocket_url,
+        "where clients reach this very instance; default: as the client reached it, or with --redis-url at --host, "
+        "and without --host nowhere: nobody is sent here",
+        "URL",
     )
     node: str = _option("", kinds.name, "name of this instance; random letters are added (default: random)", "NAME")
     region: str = _option("", kinds.name, "where it is; new rooms stay in the region they are asked for in", "NAME")

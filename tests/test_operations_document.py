@@ -19,6 +19,9 @@ SOURCE = "".join(
 OTHER_FLAGS = {f"--{name}" for name in ("help", "build", "participants", "duration", "strict")}
 OTHER_FLAGS |= {f"--{name}" for name in ("admin-api", "identity", "room", "ttl", "media")}
 OTHER_FLAGS |= {"--config", "--web"}  # of Prometheus
+OTHER_FLAGS |= {"--to-destination"}  # of iptables
+OTHER_FLAGS |= {"--require-hashes", "--requirement", "--no-deps", "--no-build-isolation"}  # of pip
+OTHER_FLAGS |= {"--now", "--unit", "--follow", "--detach", "--directory"}  # of systemd, Docker and http.server
 OTHER_FLAGS |= {"--json", "--watch", "--ca", "--echo"}  # of auralink probe
 
 

@@ -124,8 +124,20 @@ def test_the_server_waits_for_nothing_that_it_can_do_without() -> None:
     server = compose()["services"]["auralink"]
     assert "depends_on" not in server
     assert {name.removeprefix("AURALINK_") for name in server["environment"]} == {
-        *("KEYS", "REDIS_URL", "ADVERTISE_URL", "MEDIA_IP", "TURN", "TURN_SECRET")
+        *("KEYS", "REDIS_URL", "HOST", "TRUSTED_PROXIES", "ADVERTISE_URL"),
+        *("MEDIA_IP", "TURN", "TURN_SECRET", "SHUTDOWN_GRACE"),
     }
+
+
+def test_docker_waits_longer_than_the_server_takes_to_end() -> None:
+    server = compose()["services"]["auralink"]
+    grace = float(server["environment"]["AURALINK_SHUTDOWN_GRACE"])
+    assert float(server["stop_grace_period"].removesuffix("s")) >= 1.5 * grace
+
+
+def test_an_instance_says_where_it_is_only_if_it_was_told() -> None:
+    environment = compose()["services"]["auralink"]["environment"]
+    assert environment["AURALINK_ADVERTISE_URL"] == "${AURALINK_ADVERTISE_URL:-}"
 
 
 def test_redis_keeps_nothing_on_disk_and_refuses_sooner_than_it_forgets() -> None:

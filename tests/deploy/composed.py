@@ -18,30 +18,45 @@ import yaml
 from tests.support.network import Network
 from tests.support.program import Program, running_program
 from tests.support.server import RunningServer, running_server
-from tests.support.waiting import in_time
+from tests.support.waiting import eventually, in_time
 from turn_probe import credentials, turn
 
 ROOT = Path(__file__).parents[2]
 NEW, OLD = "0123456789abcdef" * 4, "fedcba9876543210" * 4  # secrets
 
 
-def composed(service: str, network: Network, secret: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """A service of docker-compose.yml and its environment, with the variables that people set filled in."""
+def composed(service: str, network: Network, secret: str, public: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """A service of docker-compose.yml and its environment, with the variables that people set filled in.
+
+    `public` is the address that a 1:1 NAT gives the network, if there is one.
+    """
     variables = {
         "AURALINK_ADDRESS": network.address,
         "AURALINK_TURN_SECRET": secret,
         "AURALINK_KEYS": f"first:{NEW}",
     }
-    text = (ROOT / "docker-compose.yml").read_text()
-    filled = re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda found: variables.get(found[1], found[2] or ""), text)
-    found: dict[str, Any] = yaml.safe_load(filled)["services"][service]
-    return found, {name: str(value) for name, value in found["environment"].items()}
+    if public:
+        variables["AURALINK_PUBLIC_ADDRESS"] = public
+    found: dict[str, Any] = yaml.safe_load(filled(variables))["services"][service]
+    return found, {name: "" if value is None else str(value) for name, value in found["environment"].items()}
+
+
+def filled(variables: dict[str, str]) -> str:
+    """The text of docker-compose.yml with variables in their places, those inside of another one's default first."""
+    text, changed = (ROOT / "docker-compose.yml").read_text(), 1
+    while changed:
+        text, changed = re.subn(
+            r"\$\{(\w+)(?::[-?]([^${}]*))?\}", lambda found: variables.get(found[1], found[2] or ""), text
+        )
+    return text
 
 
 @asynccontextmanager
-async def coturn(network: Network, folder: Path, secret: str = f"{NEW},{OLD}") -> AsyncIterator[Program]:
+async def coturn(
+    network: Network, folder: Path, secret: str = f"{NEW},{OLD}", public: str = ""
+) -> AsyncIterator[Program]:
     """It, once it answers as its health check wants it; what the container mounts lies where it lies in this tree."""
-    service, environment = composed("coturn", network, secret)
+    service, environment = composed("coturn", network, secret, public)
     (mount,) = service["volumes"]
     here, there, _ = mount.split(":")
     command = [part.replace(there, str(ROOT / here)) for part in service["entrypoint"]]
@@ -63,11 +78,12 @@ async def coturn(network: Network, folder: Path, secret: str = f"{NEW},{OLD}") -
 
 
 @asynccontextmanager
-async def auralink(network: Network, secret: str = f"{NEW},{OLD}") -> AsyncIterator[RunningServer]:
+async def auralink(network: Network, secret: str = f"{NEW},{OLD}", public: str = "") -> AsyncIterator[RunningServer]:
     """AuraLink with all that docker-compose.yml tells it, but for Redis."""
-    _, environment = composed("auralink", network, secret)
+    _, environment = composed("auralink", network, secret, public)
     del environment["AURALINK_REDIS_URL"]
-    async with running_server(network=network, environment=environment, turn_probe_interval=1) as server:
+    options = {"media_port": 7882, "turn_probe_interval": 1}
+    async with running_server(network=network, environment=environment, **options) as server:
         yield server
 
 
@@ -80,6 +96,16 @@ async def probe(network: Network, *arguments: str) -> dict[str, Any]:
     return dict(found)
 
 
+async def finds_up(server: RunningServer, url: str) -> None:
+    """Wait until AuraLink has found that a relay works."""
+    name = f'auralink_turn_server_state{{server="{url}",state="up",transport="{url.rpartition("=")[2]}"}}'
+
+    async def up() -> bool:
+        return (await server.metrics()).get(name) == 1.0
+
+    await eventually(up, 15.0)
+
+
 def command_line(program: Program) -> str:
     """What everybody on the machine may read of it."""
     return Path(f"/proc/{program.pid}/cmdline").read_text()
@@ -90,9 +116,9 @@ def mode(file: Path) -> int:
     return file.stat().st_mode
 
 
-def url(network: Network, transport: str = "udp") -> str:
+def url(network: Network, transport: str = "udp", public: str = "") -> str:
     """Where AuraLink is told that the relay is."""
-    _, environment = composed("auralink", network, NEW)
+    _, environment = composed("auralink", network, NEW, public)
     return next(one for one in environment["AURALINK_TURN"].split(",") if one.endswith(transport))
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.network import Network
-from tests.support.waiting import eventually
 
-from .composed import NEW, OLD, ROOT, Client, auralink, command_line, coturn, mode, probe, url
+from .composed import NEW, OLD, ROOT, Client, auralink, command_line, coturn, finds_up, mode, probe, url
 
 CONFIGURATION = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text()
 # Somebody else in the same network, and all that only looks like somebody in the world.
@@ -34,13 +33,7 @@ async def test_the_relay_reaches_the_media_port_and_auralink_finds_it_up(network
     assert network.namespace, "this needs root: coturn and AuraLink have their usual ports"
     async with coturn(network, tmp_path), auralink(network) as server:
         for transport in ("udp", "tcp"):
-            labels = f'server="{url(network, transport)}"'
-            name = f'auralink_turn_server_state{{{labels},state="up",transport="{transport}"}}'
-
-            async def up(name: str = name) -> bool:
-                return (await server.metrics()).get(name) == 1.0
-
-            await eventually(up, 15.0)
+            await finds_up(server, url(network, transport))
 
 
 async def test_it_relays_to_no_other_private_address_and_to_no_metadata(network: Network, tmp_path: Path) -> None:
