@@ -131,6 +131,7 @@ class Link:
         self._feed(partial(self.sharing.failed, pending.id, failure, time.monotonic()))
 
     async def _read(self) -> None:
+        failing = ""  # why the inbox could not be read the last time
         while True:
             if not self.sharing.listens:
                 await asyncio.sleep(PAUSE)
@@ -138,13 +139,17 @@ class Link:
             try:
                 notes = await self._store.receive(self.sharing.record.node, BLOCK)
             except StoreError as error:
-                log.debug("The inbox cannot be read: %s", error)
+                self.sharing.counts["inbox_failures"] += 1
+                if error.reason != failing:  # when Redis is away the circuit says so; this tells of all other trouble
+                    log.warning("What other instances say cannot be read from Redis: %s", error)
+                failing = error.reason
                 await asyncio.sleep(PAUSE)
                 continue
             except Exception:
                 self._fault()
                 await asyncio.sleep(PAUSE)
                 continue
+            failing = ""
             if notes:
                 self._feed(partial(self.sharing.received, notes, time.monotonic()))
 

@@ -65,7 +65,18 @@ class Sharing:
         self.notes = Notes(timing.max_notes)
         self.reconciliation = Reconciliation(timing, now)
         self.counts = dict.fromkeys(
-            ("fenced", "stale_writes", "behind_writes", "stale_notes", "gaps", "unreadable", "flushed", "denials"), 0
+            (
+                "fenced",
+                "stale_writes",
+                "behind_writes",
+                "stale_notes",
+                "gaps",
+                "unreadable",
+                "flushed",
+                "denials",
+                "inbox_failures",
+            ),
+            0,
         )
         self._news = NewsList()
         self._junk = Junk(self.counts, self._news.tell)

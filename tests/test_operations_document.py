@@ -14,7 +14,7 @@ from signalling.metrics import LIMITS
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 SOURCE = "".join(
-    file.read_text() for folder in ("signalling", "sfu", "turn_probe") for file in (ROOT / folder).glob("*.py")
+    file.read_text() for folder in ("signalling", "sfu", "state", "turn_probe") for file in (ROOT / folder).glob("*.py")
 )
 OTHER_FLAGS = {f"--{name}" for name in ("help", "build", "participants", "duration", "strict")}
 OTHER_FLAGS |= {f"--{name}" for name in ("admin-api", "identity", "room", "ttl", "media")}

@@ -19,7 +19,7 @@ from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
 from state.modes import Mode, Modes
 from state.news import News
 from state.sharing import Sharing
-from state.store import Post, Reply, Request, WriteSlice
+from state.store import Post, Reply, Request, StoreError, WriteSlice
 from state.wire import NodeRecord, Said
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import eventually
@@ -32,7 +32,7 @@ class Store:
 
     def __init__(self) -> None:
         self.memory = MemoryStore()
-        self.broken = False
+        self.broken = self.forbids_reading = False
         self.writes = 0
 
     async def execute(self, request: Request) -> Reply:
@@ -47,6 +47,8 @@ class Store:
         await asyncio.sleep(0.01)
         if self.broken:
             raise KeyError("a fault")
+        if self.forbids_reading:
+            raise StoreError("noperm", "this user has no permissions to run the 'xread' command")
         return self.memory.take(node)
 
     async def reset(self) -> None:
@@ -158,3 +160,15 @@ async def test_a_fault_in_who_hears_the_news_loses_no_other_news() -> None:
         one.store.broken = True
         await one.is_in(Mode.STANDALONE)
         assert one.faults >= len(heard) >= 2
+
+
+async def test_an_inbox_that_cannot_be_read_is_told_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async with linked() as one:
+        one.store.forbids_reading = True
+        await eventually(lambda: one.sharing.counts["inbox_failures"] > 2)
+        one.store.forbids_reading = False
+        failures = one.sharing.counts["inbox_failures"]
+        await asyncio.sleep(0.3)
+        assert one.sharing.counts["inbox_failures"] - failures <= 1
+        assert caplog.text.count("What other instances say cannot be read from Redis: ") == 1
+        assert "xread" in caplog.text
