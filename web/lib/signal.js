@@ -229,6 +229,8 @@ export class Signal extends EventTarget {
       this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
       this.#emit('welcome', message);
       this.#opened.resolve();
+    } else if (message.type === 'notice') {
+      this.#emit('message', message);
     } else if (message.type === 'error' || (message.type === 'goodbye' && !message.resume)) {
       this.#refused(message, resuming);
     }
