@@ -20,6 +20,12 @@ beforeEach(() => {
   globalThis.RTCPeerConnection = class {
     connectionState = 'new';
     getStats = async () => new Map();
+    localDescription = { sdp: 'offer' };
+    async createOffer({ iceRestart }) {
+      acts.push(iceRestart ? 'restarts' : 'offers');
+    }
+    async setLocalDescription() {}
+    async setRemoteDescription() {}
     close() {
       acts.push('closed');
     }
@@ -91,13 +97,21 @@ test('a disturbance asks for an offer that restarts ICE', () => {
   assert.deepEqual([acts, connection.restart], [['connected', 'disconnected', 'offer'], true]);
 });
 
-test('the server speaks of it only once it has answered', () => {
+test('the server speaks of it only once it has answered', async () => {
   connection.pc.becomes('connected');
   connection.observeServer('failed');
   assert.deepEqual(acts, ['connected']);
-  connection.answered = true;
+  await connection.exchange([], async () => ({ sdp: 'answer' }));
   connection.observeServer('failed');
-  assert.deepEqual(acts, ['connected', 'rebuild']);
+  assert.deepEqual(acts, ['connected', 'offers', 'rebuild']);
+});
+
+test('an offer that fails is still to be made, and its restart with it', async () => {
+  connection.restart = true;
+  await assert.rejects(connection.exchange([], () => Promise.reject(new Error('lost'))), /lost/);
+  assert.deepEqual([connection.sections.changed, connection.restart], [true, true]);
+  await connection.exchange([], async () => ({ sdp: 'answer' }));
+  assert.deepEqual([acts, connection.sections.changed, connection.restart], [['restarts', 'restarts'], false, false]);
 });
 
 test('one that was given up does nothing any more', async () => {

@@ -220,43 +220,25 @@ export class Media extends EventTarget {
 
   // ------------------------------------------------------------------------------------------ negotiation
 
-  /** One exchange of offer and answer, carried on over lost sockets and new connections. */
+  /** Agree with the server on what changed, over lost sockets and new connections. */
   async #negotiate() {
     let refusals = 0;
     while (!this.#closed) {
       await this.#signal.whenOpen();
       if (this.#closed) return;
       const connection = (this.#connection ??= this.#build());
-      const { pc, sections, restart } = connection;
+      const { pc, sections } = connection;
       const step = (promise) => connection.step(promise);
       try {
         await step(sections.prepare(this.publications, this.#wanted));
-        if (!sections.changed && !restart && !this.#asked) return;
-        sections.changed = true;
-        connection.restart = this.#asked = false;
-        await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
-        const offered = [...this.publications].filter((p) => sections.leg(p).transceiver?.mid);
-        for (const publication of offered) sections.leg(publication).mutedInOffer = publication.muted;
-        const request = this.#signal.request({
-          type: 'offer',
-          sdp: pc.localDescription.sdp,
-          tracks: offered.map((p) => ({
-            mid: sections.leg(p).transceiver.mid,
-            source: p.source,
-            muted: p.muted,
-            ...(p.dtx && { dtx: true }),
-          })),
-        });
-        const answer = await step(request);
-        await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
-        connection.answered = true;
-        sections.changed = false;
-        await this.#conclude(connection, answer, offered);
+        if (!sections.changed && !connection.restart && !this.#asked) return;
+        this.#asked = false;
+        const { offered, answer } = await connection.exchange(this.publications, (offer) => this.#signal.request(offer));
+        await this.#conclude(connection, offered, answer);
         return;
       } catch (error) {
         if (this.#closed) return;
         if (connection !== this.#connection) continue; // whatever it was, it concerned a connection that is gone
-        connection.restart ||= restart;
         if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
         if (pc.signalingState === 'have-local-offer') await step(pc.setLocalDescription({ type: 'rollback' })).catch(() => {});
         const passing = error.retryAfter !== undefined || PASSING.has(error.code);
@@ -267,7 +249,8 @@ export class Media extends EventTarget {
     }
   }
 
-  async #conclude(connection, answer, offered) {
+  /** Put into effect what the server made of our offer. */
+  async #conclude(connection, offered, answer) {
     const { sections } = connection;
     const ids = new Map(answer.tracks.map(({ mid, track }) => [mid, track]));
     const reasons = new Map(answer.rejected.map((rejected) => [rejected.mid, rejected]));

@@ -9,10 +9,9 @@ export class MediaConnection {
   pc;
   /** @type {Sections} */
   sections;
-  /** The server has answered an offer of this connection. */
-  answered = false;
   /** The next offer is to restart ICE. */
   restart = false;
+  #answered = false; // the server knows of this connection
   #rebuild;
   #watch;
   #pulse;
@@ -75,9 +74,39 @@ export class MediaConnection {
     });
   }
 
+  /**
+   * One exchange of offer and answer, about what the sections hold by now.
+   * @param {Iterable<import('./publication.js').Publication>} publications
+   * @param {(offer: object) => Promise<object>} ask  sends the offer, and gives the answer
+   * @returns {Promise<{offered: import('./publication.js').Publication[], answer: object}>}
+   */
+  async exchange(publications, ask) {
+    const { pc, sections, restart } = this;
+    sections.changed = true; // also if it is a restart alone that is not agreed yet
+    this.restart = false;
+    try {
+      await this.step(pc.setLocalDescription(await this.step(pc.createOffer({ iceRestart: restart }))));
+      const offered = [...publications].filter((publication) => sections.leg(publication).transceiver?.mid);
+      const tracks = offered.map((publication) => {
+        const leg = sections.leg(publication);
+        const { source, muted, dtx } = publication;
+        leg.mutedInOffer = muted;
+        return { mid: leg.transceiver.mid, source, muted, ...(dtx && { dtx: true }) };
+      });
+      const answer = await this.step(ask({ type: 'offer', sdp: pc.localDescription.sdp, tracks }));
+      await this.step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
+      this.#answered = true;
+      sections.changed = false;
+      return { offered, answer };
+    } catch (error) {
+      this.restart ||= restart;
+      throw error;
+    }
+  }
+
   /** The server's view of our transport. */
   observeServer(state) {
-    if (!this.answered) return; // speaks of a connection that was given up before this one
+    if (!this.#answered) return; // speaks of a connection that was given up before this one
     // So does a late `closed` to one that has not come up yet: if it is about this one, that will not come up in time.
     if (state === 'closed' && this.#connectedAt === Infinity) return;
     if (state === 'failed' || state === 'closed') this.#rebuild();
