@@ -146,6 +146,29 @@ test('an answer that is being put into effect when the connection is given up le
   media.close();
 });
 
+test('a restart of ICE that is asked for while sections are prepared is not forgotten', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  const [pc] = built;
+  let put = () => {};
+  const sender = { replaceTrack: () => new Promise((resolve) => (put = resolve)) };
+  pc.addTransceiver = () => ({ mid: '1', currentDirection: 'inactive', receiver: { track: { kind: 'audio' } }, sender });
+  const microphone = () => ({ track: { kind: 'audio' }, source: 'microphone', muted: false, tune: async () => {} });
+  const first = microphone();
+  await media.publish(first);
+  await media.unpublish(first);
+  const offers = [];
+  pc.createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+  const published = media.publish(microphone());
+  await pass(0);
+  pc.becomes('connected');
+  pc.becomes('failed');
+  put();
+  await published;
+  assert.deepEqual(offers, [true]);
+  media.close();
+});
+
 test('who asks for a report has an answer, also if the connection is given up and the browser gives none', async () => {
   const media = keeper(async () => ANSWER);
   assert.equal(await media.report(), null);

@@ -28,6 +28,7 @@ export class Media extends EventTarget {
   #signal;
   #patience;
   #iceServers = [];
+  /** @type {MediaConnection | null} */
   #connection = null;
   #wanted = { audio: 0, video: 0 };
   #asked = false; // the server wants an offer, changed or not
