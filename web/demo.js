@@ -39,7 +39,11 @@ async function enter(wanted) {
     call.close();
     showLeft(reason);
   });
-  room.addEventListener('waiting', () => lobby.waiting());
+  room.addEventListener('waiting', () => {
+    $('left').hidden = true;
+    lobby.waiting();
+  });
+  room.addEventListener('notice', ({ detail }) => room.state === 'waiting' && lobby.notice(detail));
   call.local.publishOpened();
   try {
     await room.connect();

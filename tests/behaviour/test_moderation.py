@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import WebSocketRoute, expect
 
 from tests.support.call import Person, access_token, all_meet, enter, new_room, person, prepare
 from tests.support.chromium import Chromium
@@ -162,6 +162,41 @@ async def test_the_page_has_buttons_for_it_and_tells_others_in_plain_words(
     await expect(bob.get_by_role("heading", name="You were removed")).to_be_visible()
     await bob.get_by_role("button", name="Rejoin").click()
     await expect(bob.get_by_text("You were removed from this room")).to_be_visible()
+
+
+async def test_who_waits_is_shown_what_keeps_them_out_and_no_longer_than_they_wait(
+    chromium: Chromium, server: RunningServer
+) -> None:
+    room = new_room()
+    mod = await moderator(chromium, server, room)
+    await moderates(mod, "(room) => room.setWaitingRoom(true)")
+    eve = (await chromium.page()).playwright
+    sockets: list[WebSocketRoute] = []
+
+    def listen_in(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    await eve.route_web_socket("**/ws", listen_in)
+    await eve.goto(f"{server.url}/?room={room}&name=Eve&autojoin=1")
+    waits = eve.get_by_role("button", name="Waiting to be let in…")
+    await expect(waits).to_be_visible()
+    notice = {"type": "notice", "code": "turn_unavailable", "level": "warning", "message": "No relay works just now."}
+    for _ in range(2):
+        sockets[-1].send(json.dumps(notice))
+    await expect(eve.get_by_text("No relay works just now.")).to_be_visible()
+    await expect(eve.locator(".notice")).to_have_count(1)
+    await expect(waits).to_be_disabled()
+
+    await moderates(mod, "(room) => room.admit(room.waiting[0].id)")
+    await expect(eve.get_by_role("heading", name=room)).to_be_visible()
+    await expect(eve.locator(".notice")).to_have_count(0)
+
+    # Who comes back waits again, and sees it.
+    await eve.get_by_role("button", name="Leave the call").click()
+    await eve.get_by_role("button", name="Rejoin").click()
+    await expect(waits).to_be_disabled()
+    await expect(eve.get_by_role("button", name="Rejoin")).to_be_hidden()
 
 
 async def couple(chromium: Chromium, server: RunningServer, room: str) -> tuple[Person, Person]:

@@ -105,7 +105,7 @@ test('an offer that the server asks for is made though nothing changed, and once
   await media.receive({ audio: 1, video: 0 });
   await media.receive({ audio: 1, video: 0 });
   assert.equal(offers, 1);
-  await media.receive({ audio: 1, video: 0 }, { anyway: true });
+  media.hear({ type: 'renegotiate', audio: 1, video: 0 });
   await media.receive({ audio: 1, video: 0 });
   assert.equal(offers, 2);
   media.close();
@@ -114,16 +114,58 @@ test('an offer that the server asks for is made though nothing changed, and once
 test('a late word of a connection that was replaced does not end the one that is just coming up', async () => {
   const media = keeper(async () => ANSWER);
   await media.receive({ audio: 1, video: 0 });
-  media.observeServer('closed');
+  media.hear({ type: 'media_state', state: 'closed' });
   await pass(1);
   assert.equal(built.length, 1);
   built[0].becomes('connected');
-  media.observeServer('closed');
+  media.hear({ type: 'media_state', state: 'closed' });
   await pass(1);
   assert.equal(built.length, 2, 'one that was up and is closed is built anew');
-  media.observeServer('failed');
+  media.hear({ type: 'media_restart' });
   await pass(3);
   assert.equal(built.length, 3, 'a failure is one at any time');
+  media.close();
+});
+
+test('an answer that is being put into effect when the connection is given up leaves nothing behind', async () => {
+  const media = keeper(async () => ({ ...ANSWER, tracks: [{ mid: '0', track: 't1' }] }));
+  const tuned = []; // one for each connection
+  const tune = () => new Promise((resolve) => tuned.push(resolve));
+  let answered = 0;
+  media.addEventListener('answered', () => (answered += 1));
+  const publication = { track: { kind: 'audio' }, kind: 'audio', source: 'microphone', muted: false, id: null, tune };
+  const published = media.publish(publication);
+  await pass(0);
+  media.reset();
+  tuned[0]();
+  await pass(0);
+  assert.deepEqual([publication.id, answered], [null, 0]);
+  tuned[1]();
+  await published;
+  assert.deepEqual([publication.id, answered, built.length], ['t1', 1, 2]);
+  media.close();
+});
+
+test('a restart of ICE that is asked for while sections are prepared is not forgotten', async () => {
+  const media = keeper(async () => ANSWER);
+  await media.receive({ audio: 1, video: 0 });
+  const [pc] = built;
+  let put = () => {};
+  const sender = { replaceTrack: () => new Promise((resolve) => (put = resolve)) };
+  pc.addTransceiver = () => ({ mid: '1', currentDirection: 'inactive', receiver: { track: { kind: 'audio' } }, sender });
+  const microphone = () => ({ track: { kind: 'audio' }, source: 'microphone', muted: false, tune: async () => {} });
+  const first = microphone();
+  await media.publish(first);
+  await media.unpublish(first);
+  const offers = [];
+  pc.createOffer = async ({ iceRestart }) => offers.push(iceRestart);
+  const published = media.publish(microphone());
+  await pass(0);
+  pc.becomes('connected');
+  pc.becomes('failed');
+  put();
+  await published;
+  assert.deepEqual(offers, [true]);
   media.close();
 });
 

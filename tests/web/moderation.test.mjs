@@ -51,6 +51,16 @@ test('who waits to be let in is not given up, pings, and is in when welcomed', a
   signal.close();
 });
 
+test('who waits is told what keeps them out, and only that', async () => {
+  const { signal, wire } = await knocks();
+  const told = [];
+  signal.addEventListener('message', ({ detail }) => told.push([detail.type, detail.code]));
+  wire.hears({ type: 'notice', code: 'turn_unavailable', level: 'warning', message: 'No relay works just now.' });
+  wire.hears({ type: 'chat_message', text: 'a word between those inside' });
+  assert.deepEqual(told, [['notice', 'turn_unavailable']]);
+  signal.close();
+});
+
 test('who is denied does not knock again', async () => {
   const { signal, entered, wire } = await knocks();
   const ended = new Promise((resolve) => signal.addEventListener('ended', resolve));

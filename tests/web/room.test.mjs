@@ -272,6 +272,22 @@ test('a move that fails leaves us where we are, and may be asked for again', asy
   room.leave();
 });
 
+test('a notice reaches who waits to be let in, who goes on waiting', async () => {
+  plans['ws://one/ws'] = (wire) => wire.hears({ type: 'waiting', participant: 'p1', room: 'lab' });
+  room = new Room({ url: 'ws://one/ws', token: 'token' });
+  const notices = [];
+  room.addEventListener('notice', ({ detail }) => notices.push([room.state, detail]));
+  const entered = room.connect();
+  await pass(0);
+  const notice = { code: 'turn_unavailable', level: 'warning', message: 'No relay works just now.' };
+  wires[0].hears({ type: 'notice', ...notice });
+  assert.deepEqual([notices, room.state], [[['waiting', notice]], 'waiting']);
+  welcome('ws://one/ws')(wires[0]);
+  await entered;
+  assert.equal(room.state, 'connected');
+  room.leave();
+});
+
 test('who is replaced without any move is out', async () => {
   const { wire } = await enter();
   wire.hears({ type: 'goodbye', code: 'replaced', message: '', resume: false });

@@ -157,7 +157,7 @@ export class Call {
       for (const participant of [this.#room.me, ...this.#room.participants]) if (participant) this.#tiles.refresh(participant);
     });
     on('chat', (said) => this.#chat.add(said, this.#panel.page === 'chat'));
-    on('notice', ({ code, level, message }) => notice(code, level, message));
+    on('notice', ({ code, level, message }) => this.#room.state === 'waiting' || notice(code, level, message)); // there, the lobby shows it
     on('publish-failed', ({ publication }) => this.local.lost(publication));
     on('permissions-changed', ({ permissions }) => {
       $('chat-input').disabled = $('chat-send').disabled = !permissions.chat;

@@ -2,6 +2,7 @@
 
 import { $, hue, initials, memory, setIcon } from './dom.js';
 import { listen } from './devices.js';
+import { endAllNotices, notice } from './notices.js';
 
 const SWITCHES = { camera: 'lobby-camera', microphone: 'lobby-mic' };
 const REFUSALS = {
@@ -61,6 +62,7 @@ export class Lobby {
   hide() {
     this.#open = false;
     $('lobby').hidden = true;
+    endAllNotices($('lobby-notices'));
     $('preview').srcObject = null;
     this.#hear(null);
     $('settings-devices').append($('devices'));
@@ -89,6 +91,7 @@ export class Lobby {
 
   /** The server said no. @param {Error & {code?: string}} error */
   refused(error) {
+    endAllNotices($('lobby-notices'));
     $('join').disabled = false;
     $('join').textContent = 'Join now';
     $('join-problem').hidden = false;
@@ -108,7 +111,15 @@ export class Lobby {
 
   /** A moderator has to let us in. */
   waiting() {
+    if (!this.#open) this.show(); // from the page after a call
+    endAllNotices($('lobby-notices'));
+    $('join').disabled = true;
     $('join').textContent = 'Waiting to be let in…';
+  }
+
+  /** What who waits should know. @param {{code: string, level: string, message: string}} told */
+  notice({ code, level, message }) {
+    notice(code, level, message, $('lobby-notices'));
   }
 
   async #toggle(which) {

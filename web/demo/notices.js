@@ -5,26 +5,26 @@ import { $, h, icon } from './dom.js';
 const TOAST_SECONDS = 6;
 const MOST_TOASTS = 3;
 
-/** Show a notice, or change the words of the one with the same code. */
-export function notice(code, level, message) {
+/** Show a notice, or change the words of the one with the same code. `place` is where: in the call, or for who is not in it yet. */
+export function notice(code, level, message, place = $('notices')) {
   const text = h('p', {}, message);
-  const close = h('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss this notice', onclick: () => endNotice(code) }, icon('close'));
+  const close = h('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss this notice', onclick: () => item.remove() }, icon('close'));
   const item = h('div', { class: `notice ${level}`, dataset: { code } }, icon(level === 'warning' ? 'warning' : 'info'), text, close);
-  const old = find(code);
+  const old = find(code, place);
   if (old) old.replaceWith(item);
-  else $('notices').append(item);
+  else place.append(item);
 }
 
 /** @param {string} code */
 export function endNotice(code) {
-  find(code)?.remove();
+  find(code, $('notices'))?.remove();
 }
 
-export function endAllNotices() {
-  $('notices').replaceChildren();
+export function endAllNotices(place = $('notices')) {
+  place.replaceChildren();
 }
 
-const find = (code) => [...$('notices').children].find((item) => item.dataset.code === code);
+const find = (code, place) => [...place.children].find((item) => item.dataset.code === code);
 
 /** @param {string} message */
 export function toast(message) {

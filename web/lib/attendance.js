@@ -112,7 +112,7 @@ export class Attendance {
   }
 
   #received(message) {
-    if (this.#room.moderated(message)) return;
+    if (this.#room.moderated(message) || this.media.hear(message)) return;
     switch (message.type) {
       case 'waiting':
         this.#room.state = 'waiting';
@@ -120,9 +120,6 @@ export class Attendance {
         break;
       case 'permissions_changed':
         this.#permitted(message);
-        break;
-      case 'renegotiate':
-        this.media.receive(message, { anyway: true }).catch((error) => this.#tell('error', { error }));
         break;
       case 'slots':
         this.reception.play(message.slots);
@@ -153,17 +150,8 @@ export class Attendance {
       case 'chat_message':
         this.#said(message);
         break;
-      case 'media_state':
-        this.media.observeServer(message.state);
-        break;
-      case 'media_restart':
-        this.media.observeServer('failed');
-        break;
       case 'migrate':
         this.#sentOn(message);
-        break;
-      case 'ice_servers':
-        this.media.serversChanged(message.ice_servers);
         break;
       case 'degraded':
         this.degradations.begin(message.degradation);

@@ -1,16 +1,15 @@
 /** One pre-call test at the server: a WebSocket that is in no room, and may ping, offer and leave. */
 
-import { deferred } from './coalescer.js';
 import { AuraLinkError } from './errors.js';
-import { SUBPROTOCOL } from './signal.js';
+import { Replies } from './replies.js';
+import { SUBPROTOCOL, parse } from './signal.js';
 
 export class CheckSession {
   /** What `checking` handed out. @type {RTCIceServer[]} */
   iceServers = [];
   #socket;
   #ended = null;
-  #requests = new Map();
-  #next = 1;
+  #replies = new Replies(() => new AuraLinkError('unreachable', 'The server does not answer in time.'));
 
   /**
    * @param {string} url    of the WebSocket
@@ -20,9 +19,9 @@ export class CheckSession {
    * @throws {AuraLinkError} `unreachable`, or the server's refusal
    */
   static async open(url, token, patience) {
-    const session = new CheckSession(url, token);
+    const session = new CheckSession(url);
     try {
-      session.iceServers = (await session.#reply('hello', patience)).ice_servers;
+      session.iceServers = (await session.#begin(token, patience)).ice_servers;
       return session;
     } catch (error) {
       session.close();
@@ -30,17 +29,16 @@ export class CheckSession {
     }
   }
 
-  constructor(url, token) {
+  constructor(url) {
     this.#socket = new WebSocket(url, SUBPROTOCOL);
-    this.#socket.onopen = () => this.#send({ type: 'check', token, request: 'hello' });
     this.#socket.onclose = () => this.#end(new AuraLinkError('unreachable', 'The connection to the server does not hold.'));
     this.#socket.onmessage = ({ data }) => this.#receive(data);
   }
 
   /** Send and wait for the reply. @returns {Promise<object>} @throws {AuraLinkError} */
   request(message, patience) {
-    const request = String(this.#next++);
-    const reply = this.#reply(request, patience);
+    if (this.#ended) return Promise.reject(this.#ended);
+    const { request, reply } = this.#replies.expect(message.type, patience);
     this.#send({ ...message, request });
     return reply;
   }
@@ -59,40 +57,27 @@ export class CheckSession {
     this.#end(new AuraLinkError('aborted', 'The test was ended.'));
   }
 
+  /** The request that is made as soon as the socket is open. */
+  #begin(token, patience) {
+    const { request, reply } = this.#replies.expect('check', patience);
+    this.#socket.onopen = () => this.#send({ type: 'check', token, request });
+    return reply;
+  }
+
   #send(message) {
     if (this.#socket.readyState === 1) this.#socket.send(JSON.stringify(message));
   }
 
-  #reply(request, patience) {
-    const pending = deferred();
-    const timeout = () => pending.reject(new AuraLinkError('unreachable', 'The server does not answer in time.'));
-    const timer = setTimeout(timeout, patience * 1000);
-    this.#requests.set(request, pending);
-    if (this.#ended) pending.reject(this.#ended);
-    return pending.promise.finally(() => {
-      clearTimeout(timer);
-      this.#requests.delete(request);
-    });
-  }
-
   #receive(data) {
-    let message;
-    try {
-      message = JSON.parse(data);
-    } catch {
-      return;
-    }
-    const pending = this.#requests.get(message?.request);
-    if (message?.type === 'error') {
-      const error = AuraLinkError.from(message);
-      if (pending) pending.reject(error);
-      else this.#end(error);
-    } else if (message?.type === 'goodbye') this.#end(AuraLinkError.from(message));
-    else pending?.resolve(message);
+    const message = parse(data);
+    if (!message) return;
+    const isRefusal = message.type === 'error' && !this.#replies.expects(message.request);
+    if (isRefusal || message.type === 'goodbye') this.#end(AuraLinkError.from(message));
+    else this.#replies.settle(message);
   }
 
   #end(error) {
     this.#ended ??= error;
-    for (const pending of this.#requests.values()) pending.reject(error);
+    this.#replies.fail(error);
   }
 }

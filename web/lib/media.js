@@ -1,17 +1,14 @@
-/** The one RTCPeerConnection: sections to publish and to receive, and offers one at a time. */
+/** What is published and received, agreed with the server: offers one at a time, over one connection after another. */
 
 import { backoff } from './backoff.js';
-import { Coalescer, deferred } from './coalescer.js';
+import { Coalescer } from './coalescer.js';
 import { AuraLinkError, CONNECTION_LOST } from './errors.js';
+import { MediaConnection } from './media_connection.js';
 import { Leg } from './publication.js';
-import { Pulse } from './pulse.js';
-import { Sections } from './sections.js';
-import { ConnectionWatch } from './watch.js';
+import { Rebuilds } from './rebuilds.js';
 
 /** @typedef {import('./publication.js').Publication} Publication */
 
-const MOST_REBUILD_DELAY = 10; // seconds between two new connections, when the ones before did not last
-const LASTING = 10; // seconds after which a connection has lasted
 const BLAMED = 10; // seconds for which a server that has gone is to blame for a silence
 
 /** Refusals of an offer that says nothing against the offer: the same may succeed a moment later. */
@@ -31,22 +28,14 @@ export class Media extends EventTarget {
   #signal;
   #patience;
   #iceServers = [];
-  #pc = null;
-  #sections = null; // of this connection
-  #gone = null; // rejects when the connection is given up
-  #watch = null;
-  #pulse = null;
+  /** @type {MediaConnection | null} */
+  #connection = null;
   #wanted = { audio: 0, video: 0 };
-  #restart = false;
   #asked = false; // the server wants an offer, changed or not
   #poorerAt = -Infinity; // when a server had gone
-  #rebuilds = 0;
-  #connectedAt = Infinity;
-  #rebuildTimer = 0;
-  #hurried = false; // this connection was built early, for a relay that had come: it may take its time
-  #answered = false;
   #closed = false;
   #offers = new Coalescer(() => this.#negotiate());
+  #rebuilds = new Rebuilds(() => this.#negotiateQuietly());
 
   /**
    * @param {{signal: import('./signal.js').Signal, rtcConfiguration?: RTCConfiguration, patience?: object,
@@ -64,7 +53,7 @@ export class Media extends EventTarget {
 
   /** The current connection, for tinkering. @returns {RTCPeerConnection | null} */
   get connection() {
-    return this.#pc;
+    return this.#connection?.pc ?? null;
   }
 
   /**
@@ -72,19 +61,18 @@ export class Media extends EventTarget {
    * @returns {Promise<RTCStatsReport | null>} null without a connection, or when it is given up meanwhile
    */
   async report() {
-    if (!this.#pc) return null;
-    const { promise: gone } = this.#gone;
-    return Promise.race([this.#pc.getStats(), gone.catch(() => null)]);
+    const connection = this.#connection;
+    return connection && connection.stepOrNull(connection.pc.getStats());
   }
 
   /** @returns {string} `new`, `connecting`, `connected`, `disconnected`, `failed` or `closed` */
   get state() {
-    return this.#closed ? 'closed' : (this.#pc?.connectionState ?? 'new');
+    return this.#closed ? 'closed' : (this.connection?.connectionState ?? 'new');
   }
 
   /** Whether nothing arrives any more, which used to. */
   get isSilent() {
-    return this.#pulse?.isSilent ?? false;
+    return this.#connection?.isSilent ?? false;
   }
 
   /** What the room knows of ours, by the last answer. @returns {{id: string, kind: string, source: string, muted: boolean}[]} */
@@ -104,14 +92,14 @@ export class Media extends EventTarget {
   lead() {
     this.#leading = true;
     for (const publication of this.publications) publication.id = this.#leg(publication).id;
-    for (const [publication, error] of this.#sections?.refused ?? []) this.#emit('refused', { publication, error });
+    for (const [publication, error] of this.#connection?.sections.refused ?? []) this.#emit('refused', { publication, error });
   }
 
   /** @param {RTCIceServer[]} servers  used by this connection's next ICE gathering and by every later connection */
   set iceServers(servers) {
     this.#iceServers = servers;
     try {
-      this.#pc?.setConfiguration(this.#configuration());
+      this.connection?.setConfiguration(this.#configuration());
     } catch {
       // A browser that cannot change it uses the new servers with its next connection.
     }
@@ -130,22 +118,20 @@ export class Media extends EventTarget {
     const isPoorer = had.some((url) => !work.includes(url));
     const hasNewRelay = work.some((url) => isRelay(url) && !had.includes(url));
     if (isPoorer) this.#poorerAt = performance.now();
-    if (hasNewRelay) this.#rebuilds = 0; // that others led nowhere says nothing about this one
-    if (this.#rebuildTimer) {
-      if (hasNewRelay) this.#startOver();
+    if (hasNewRelay) this.#rebuilds.forgive();
+    if (this.#rebuilds.isPlanned) {
+      if (hasNewRelay) this.#rebuilds.buildNow();
     } else if (isPoorer && this.isSilent) this.networkChanged();
-    else if (isPoorer || hasNewRelay) this.#watch?.serversChanged(hasNewRelay && !this.#hurried);
+    else if (isPoorer || hasNewRelay) this.#connection?.serversChanged(hasNewRelay && !this.#rebuilds.hurried);
   }
 
   /**
    * The server wants so many receive sections in total. They are only ever added.
    * @param {{audio: number, video: number}} total
-   * @param {{anyway?: boolean}} [wish]  `anyway`: it wants an offer even if we have them all
    * @returns {Promise<void>} of the offer that adds them
    */
-  receive({ audio, video }, { anyway = false } = {}) {
+  receive({ audio, video }) {
     this.#wanted = { audio: Math.max(audio, this.#wanted.audio), video: Math.max(video, this.#wanted.video) };
-    this.#asked ||= anyway;
     return this.negotiate();
   }
 
@@ -168,7 +154,7 @@ export class Media extends EventTarget {
     }
     const { error } = this.#leg(publication);
     if (error) {
-      this.#sections.forget(publication);
+      this.#connection.sections.forget(publication);
       throw error;
     }
   }
@@ -185,45 +171,38 @@ export class Media extends EventTarget {
     publication.track = track; // what a later connection offers
     const { transceiver } = this.#leg(publication);
     if (!transceiver) return;
-    const { promise: gone } = this.#gone;
-    await Promise.race([transceiver.sender.replaceTrack(track), gone.catch(() => {})]);
+    await this.#connection.stepOrNull(transceiver.sender.replaceTrack(track));
   }
 
   /** The track that arrives in section `mid`, if an answer has confirmed it. @returns {MediaStreamTrack | undefined} */
   trackOf(mid) {
-    return this.#sections?.receiverOf(mid)?.receiver.track;
+    return this.#connection?.sections.receiverOf(mid)?.receiver.track;
   }
 
-  /** The server's view of our transport. */
-  observeServer(state) {
-    if (!this.#answered) return; // speaks of a connection that we have already given up
-    // So does a late `closed` to one that has not come up yet: if it is about this one, that will not come up in time.
-    if (state === 'closed' && this.#connectedAt === Infinity) return;
-    if (state === 'failed' || state === 'closed') this.rebuild();
-    else this.#watch?.observeServer(state);
+  /** A message of the server's. @returns {boolean} whether it was about media */
+  hear(message) {
+    const { type } = message;
+    if (type === 'renegotiate') {
+      this.#asked = true;
+      this.receive(message).catch((error) => this.#emit('error', error));
+    } else if (type === 'media_state') this.#connection?.observeServer(message.state);
+    else if (type === 'media_restart') this.#connection?.observeServer('failed');
+    else if (type === 'ice_servers') this.serversChanged(message.ice_servers);
+    else return false;
+    return true;
   }
 
   /** The way that media took is no more: look for another one now. */
   networkChanged() {
-    this.#watch?.networkChanged();
+    this.#connection?.networkChanged();
   }
 
   /** Start over with a new connection. Publications stay and are offered again. */
   rebuild() {
     if (this.#closed) return;
-    if (performance.now() - this.#connectedAt > LASTING * 1000) this.#rebuilds = 0;
+    const lasted = this.#connection?.lasted ?? 0;
     this.#discard();
-    this.#hurried = false;
-    if (this.#rebuildTimer) return;
-    const delay = Math.min(MOST_REBUILD_DELAY, this.#rebuilds ? 2 ** (this.#rebuilds - 1) : 0);
-    this.#rebuilds += 1;
-    this.#rebuildTimer = setTimeout(() => this.#startOver(), delay * 1000);
-  }
-
-  #startOver() {
-    clearTimeout(this.#rebuildTimer);
-    this.#rebuildTimer = 0;
-    this.#negotiateQuietly();
+    this.#rebuilds.plan(lasted);
   }
 
   /** The session is another one: forget what it wanted and all that was agreed. Nothing is offered by itself. */
@@ -236,52 +215,31 @@ export class Media extends EventTarget {
     if (this.#closed) return;
     this.#discard();
     this.#closed = true;
-    clearTimeout(this.#rebuildTimer);
+    this.#rebuilds.cancel();
     this.publications.clear();
   }
 
   // ------------------------------------------------------------------------------------------ negotiation
 
-  /** One exchange of offer and answer, carried on over lost sockets and new connections. */
+  /** Agree with the server on what changed, over lost sockets and new connections. */
   async #negotiate() {
     let refusals = 0;
     while (!this.#closed) {
       await this.#signal.whenOpen();
       if (this.#closed) return;
-      const pc = (this.#pc ??= this.#build());
-      const restart = this.#restart;
-      // A closed connection never settles what was asked of it: without this, giving it up would hang us for good.
-      const { promise: gone } = this.#gone;
-      const step = (promise) => Promise.race([promise, gone]);
-      const sections = this.#sections;
+      const connection = (this.#connection ??= this.#build());
+      const { pc, sections } = connection;
+      const step = (promise) => connection.step(promise);
       try {
         await step(sections.prepare(this.publications, this.#wanted));
-        if (!sections.changed && !restart && !this.#asked) return;
-        sections.changed = true;
-        this.#restart = this.#asked = false;
-        await step(pc.setLocalDescription(await step(pc.createOffer({ iceRestart: restart }))));
-        const offered = [...this.publications].filter((p) => this.#leg(p).transceiver?.mid);
-        for (const publication of offered) this.#leg(publication).mutedInOffer = publication.muted;
-        const request = this.#signal.request({
-          type: 'offer',
-          sdp: pc.localDescription.sdp,
-          tracks: offered.map((p) => ({
-            mid: this.#leg(p).transceiver.mid,
-            source: p.source,
-            muted: p.muted,
-            ...(p.dtx && { dtx: true }),
-          })),
-        });
-        const answer = await step(request);
-        await step(pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp }));
-        this.#answered = true;
-        sections.changed = false;
-        await step(this.#conclude(answer, offered));
+        if (!sections.changed && !connection.restart && !this.#asked) return;
+        this.#asked = false;
+        const { offered, answer } = await connection.exchange(this.publications, (offer) => this.#signal.request(offer));
+        await this.#conclude(connection, offered, answer);
         return;
       } catch (error) {
         if (this.#closed) return;
-        if (pc !== this.#pc) continue; // whatever it was, it concerned a connection that is gone
-        this.#restart ||= restart;
+        if (connection !== this.#connection) continue; // whatever it was, it concerned a connection that is gone
         if (error.code === CONNECTION_LOST || error.code === 'timeout') continue; // the same again, under the same mids
         if (pc.signalingState === 'have-local-offer') await step(pc.setLocalDescription({ type: 'rollback' })).catch(() => {});
         const passing = error.retryAfter !== undefined || PASSING.has(error.code);
@@ -292,21 +250,23 @@ export class Media extends EventTarget {
     }
   }
 
-  async #conclude(answer, offered) {
+  /** Put into effect what the server made of our offer. */
+  async #conclude(connection, offered, answer) {
+    const { sections } = connection;
     const ids = new Map(answer.tracks.map(({ mid, track }) => [mid, track]));
     const reasons = new Map(answer.rejected.map((rejected) => [rejected.mid, rejected]));
     for (const publication of offered) {
-      const leg = this.#leg(publication);
+      const leg = sections.leg(publication);
       const { transceiver } = leg;
       const mid = transceiver?.mid;
       if (!mid) continue;
       if (reasons.has(mid)) {
         this.publications.delete(publication);
-        this.#sections.refuse(publication, AuraLinkError.from(reasons.get(mid)));
+        sections.refuse(publication, AuraLinkError.from(reasons.get(mid)));
         if (this.#leading) this.#emit('refused', { publication, error: leg.error });
       } else {
         leg.id = ids.get(mid) ?? leg.id;
-        await publication.tune(transceiver);
+        await connection.step(publication.tune(transceiver));
       }
       if (this.#leading) publication.id = leg.id;
     }
@@ -314,7 +274,7 @@ export class Media extends EventTarget {
   }
 
   #leg(publication) {
-    return this.#sections?.leg(publication) ?? new Leg();
+    return this.#connection?.sections.leg(publication) ?? new Leg();
   }
 
   #negotiateQuietly() {
@@ -333,52 +293,31 @@ export class Media extends EventTarget {
   }
 
   #build() {
-    const pc = new RTCPeerConnection(this.#configuration());
-    this.#sections = new Sections(pc);
-    this.#pulse = new Pulse(pc, () => {
-      if (performance.now() - this.#poorerAt < BLAMED * 1000) this.networkChanged();
-      this.#emit('silent', null);
-    });
-    const watch = new ConnectionWatch(
-      {
-        restart: () => {
-          this.#restart = true;
-          this.#negotiateQuietly();
-        },
-        rebuild: () => this.rebuild(),
-        hurry: () => {
-          this.rebuild();
-          this.#hurried = true;
-        },
-        show: (state) => {
-          if (state === 'connected') this.#connectedAt = performance.now();
-          this.#emit('state', state);
-        },
+    const act = {
+      offer: () => this.#negotiateQuietly(),
+      rebuild: () => this.rebuild(),
+      hurry: () => {
+        this.rebuild();
+        this.#rebuilds.hurried = true;
       },
-      this.#patience,
-    );
-    pc.onconnectionstatechange = () => watch.observe(pc.connectionState);
-    this.#watch = watch;
-    this.#gone = deferred();
-    return pc;
+      show: (state) => this.#emit('state', state),
+      silent: () => {
+        if (performance.now() - this.#poorerAt < BLAMED * 1000) this.networkChanged();
+        this.#emit('silent', null);
+      },
+    };
+    return new MediaConnection(this.#configuration(), act, this.#patience);
   }
 
+  /** Give the connection up, if there is one. */
   #discard() {
-    const pc = this.#pc;
-    this.#pc = null;
-    this.#answered = this.#restart = this.#asked = false;
-    this.#connectedAt = Infinity;
-    this.#watch?.close();
-    this.#pulse?.close();
-    this.#watch = this.#pulse = null;
-    this.#sections = null;
+    const connection = this.#connection;
+    this.#connection = null;
+    this.#asked = false;
     if (this.#leading) for (const publication of this.publications) publication.id = null;
-    if (pc) {
-      pc.onconnectionstatechange = null;
-      pc.close();
-      this.#gone.reject(new AuraLinkError('superseded', 'The media connection was replaced by another one.'));
-      this.#emit('rebuilt', null);
-    }
+    if (!connection) return;
+    connection.close(new AuraLinkError('superseded', 'The media connection was replaced by another one.'));
+    this.#emit('rebuilt', null);
   }
 
   #emit(type, detail) {

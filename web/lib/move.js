@@ -121,10 +121,8 @@ export class Move {
   }
 
   #received(message) {
+    if (this.media.hear(message)) return;
     switch (message.type) {
-      case 'renegotiate':
-        this.media.receive(message, { anyway: true }).catch(() => {});
-        break;
       case 'slots':
         this.slots.replace(message.slots);
         break;
@@ -149,15 +147,6 @@ export class Move {
         break;
       case 'track_muted':
         this.roster.muted(message.track, message.muted);
-        break;
-      case 'media_state':
-        this.media.observeServer(message.state);
-        break;
-      case 'ice_servers':
-        this.media.serversChanged(message.ice_servers);
-        break;
-      case 'media_restart':
-        this.media.observeServer('failed');
         break;
       default:
         this.#keep(message);

@@ -3,23 +3,27 @@
 import { deferred } from './coalescer.js';
 import { AuraLinkError } from './errors.js';
 
+const tooLate = (what) => new AuraLinkError('timeout', `The server did not answer to “${what}” in time.`);
+
 export class Replies {
   #pending = new Map();
   #next = 1;
-  #patience;
+  #late;
 
-  /** @param {number} patience  seconds */
-  constructor(patience) {
-    this.#patience = patience;
+  /** @param {(what: string) => Error} [late]  what becomes of a request of that type whose reply does not come in time */
+  constructor(late = tooLate) {
+    this.#late = late;
   }
 
-  /** @param {string} what  the type of the request @returns {{request: string, reply: Promise<object>}} its id, and what comes of it */
-  expect(what) {
+  /**
+   * @param {string} what  the type of the request
+   * @param {number} patience  seconds
+   * @returns {{request: string, reply: Promise<object>}} its id, and what comes of it
+   */
+  expect(what, patience) {
     const request = `r${this.#next++}`;
     const pending = deferred();
-    const timer = setTimeout(() => {
-      this.#take(request)?.reject(new AuraLinkError('timeout', `The server did not answer to “${what}” in time.`));
-    }, this.#patience * 1000);
+    const timer = setTimeout(() => this.#take(request)?.reject(this.#late(what)), patience * 1000);
     this.#pending.set(request, { ...pending, timer });
     return { request, reply: pending.promise };
   }
@@ -35,9 +39,9 @@ export class Replies {
     else pending?.resolve(message);
   }
 
-  /** None of the replies will come any more. */
-  fail(code, message) {
-    for (const request of [...this.#pending.keys()]) this.#take(request).reject(new AuraLinkError(code, message));
+  /** None of the replies will come any more. @param {Error} error */
+  fail(error) {
+    for (const request of [...this.#pending.keys()]) this.#take(request).reject(error);
   }
 
   #take(request) {

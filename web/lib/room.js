@@ -48,7 +48,7 @@ import { StatsDigest } from './stats.js';
  * | `muted`, `unmuted` | `participant`, `track` |
  * | `speakers` | `speakers`: participants, loudest first |
  * | `chat` | `id`, `sender`, `name`, `text`, `at` (a Date), `to` (a participant id or null), `own` |
- * | `notice` | `code`, `level` (`info` or `warning`), `message` |
+ * | `notice` | `code`, `level` (`info` or `warning`), `message`; also while one waits to be let in |
  * | `media-state` | `state`: `connecting`, `connected`, `disconnected` or `failed` |
  * | `waiting` | –; `connect()` goes on when a moderator lets us in, and rejects when not (`denied`) |
  * | `muted-by` | `publication`, `by`: the participant who muted us, or null for somebody outside |

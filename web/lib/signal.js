@@ -53,7 +53,7 @@ export class Signal extends EventTarget {
   #wasOpen = false;
   #startedAt = 0;
   #timers = { retry: 0, open: 0, ping: 0, pong: 0 };
-  #replies;
+  #replies = new Replies();
   #opened = deferred();
   #wake = () => globalThis.document?.visibilityState !== 'hidden' && this.#nudge(5);
   #suspect = () => this.suspect();
@@ -69,7 +69,6 @@ export class Signal extends EventTarget {
     this.#subscribe = subscribe;
     this.#relayOnly = rtcConfiguration?.iceTransportPolicy === 'relay' && !rtcConfiguration.iceServers;
     this.#timing = { ...DEFAULT_TIMING, ...timing };
-    this.#replies = new Replies(this.#timing.requestTimeout);
   }
 
   get isOpen() {
@@ -114,7 +113,7 @@ export class Signal extends EventTarget {
    */
   request(message) {
     if (!this.isOpen) return Promise.reject(new AuraLinkError(CONNECTION_LOST, LOST));
-    const { request, reply } = this.#replies.expect(message.type);
+    const { request, reply } = this.#replies.expect(message.type, this.#timing.requestTimeout);
     this.send({ ...message, request });
     return reply;
   }
@@ -229,6 +228,8 @@ export class Signal extends EventTarget {
       this.#timers.ping = setInterval(() => this.#ping(this.#timing.pongTimeout), this.#timing.pingInterval * 1000);
       this.#emit('welcome', message);
       this.#opened.resolve();
+    } else if (message.type === 'notice') {
+      this.#emit('message', message);
     } else if (message.type === 'error' || (message.type === 'goodbye' && !message.resume)) {
       this.#refused(message, resuming);
     }
@@ -343,7 +344,7 @@ export class Signal extends EventTarget {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    this.#replies.fail(CONNECTION_LOST, LOST);
+    this.#replies.fail(new AuraLinkError(CONNECTION_LOST, LOST));
   }
 
   #end(error) {
@@ -364,7 +365,8 @@ export class Signal extends EventTarget {
   }
 }
 
-function parse(data) {
+/** A message of the server's; null for anything else. @param {string} data @returns {{type: string} | null} */
+export function parse(data) {
   try {
     const message = JSON.parse(data);
     return typeof message?.type === 'string' ? message : null;
