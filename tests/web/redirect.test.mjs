@@ -116,6 +116,28 @@ for (const [how, host, seconds] of [['refuses connections', undefined, 0], ['is 
   });
 }
 
+test('who waits to be let in and is sent on waits there, with a token that is new, and comes back if nobody answers', async () => {
+  let sendOn;
+  const waits = (message, reply, close) => {
+    reply({ type: 'waiting', participant: 'p', room: 'tea', request: 'hello' });
+    sendOn = (url) => sendsTo(url)(message, reply, close);
+  };
+  hosts = { [ENTRY]: waits, 'ws://two/ws': waits, 'ws://three/ws': null };
+  const entered = joins();
+  await pass(60);
+  sendOn('ws://two/ws');
+  await pass(60);
+  assert.deepEqual(dialled.map(([url, message]) => [url, message]), [[ENTRY, join(1)], ['ws://two/ws', join(2)]]);
+  sendOn('ws://three/ws');
+  await pass(3);
+  assert.deepEqual(dialled.slice(2).map(([url, message]) => [url, message?.stay ?? false]), [['ws://three/ws', false], [ENTRY, true]]);
+  hosts[ENTRY] = welcomes(ENTRY);
+  sockets.at(-1).hears({ type: 'welcome', resumed: false, participant: 'p', room: {}, resume_token: 'r', url: ENTRY, ice_servers: [] });
+  await entered;
+  assert.deepEqual(told, ['welcome']);
+  signal.close();
+});
+
 test('who is sent in a circle asks to stay after three redirects', async () => {
   hosts = { [ENTRY]: sendsToUnlessStaying('ws://a/ws'), 'ws://a/ws': sendsTo('ws://b/ws'), 'ws://b/ws': sendsTo('ws://a/ws') };
   const entered = joins();

@@ -242,8 +242,9 @@ export class Signal extends EventTarget {
     if (!this.#route.redirected(address)) return this.#lost(socket);
     this.#drop();
     this.#resumeToken = null;
+    if (this.#state === 'knocking') this.#ticket = null; // who has waited for long has an old one
     this.#emit('redirected', { url: this.#route.stop.url });
-    if (this.#state === 'opening') this.#dial();
+    if (this.#state === 'opening' || this.#state === 'knocking') this.#dial();
   }
 
   /** The server said no to `join` or `resume`. */
