@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +41,6 @@ class Fleet:
 
     def __init__(self, servers: Sequence[Server], pace: Pace, random: Callable[[], float], now: float) -> None:
         self.standings = {server: Standing(server, pace, random, now) for server in dict.fromkeys(servers)}
-        self.counts: Counter[Verdict] = Counter()  # of probes, by what they found
         self.changes = 0  # of the list
         self._pace = pace
         self.cut_off = False  # nothing answers any more, so that the last list is kept
@@ -73,7 +71,6 @@ class Fleet:
 
         `network`: whether this machine has a way to the network at all.
         """
-        self.counts[report.verdict] += 1
         standing = self.standings[report.server]
         if report.address is not None:
             self._addresses[report.server] = report.address[0]

@@ -22,7 +22,6 @@ from .resolver import Resolver
 from .standing import Pace
 from .turn import Address
 from .urls import Server
-from .visit import Login
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +95,8 @@ class Monitor:
         self._take(report)
 
     def _new_probe(self, server: Server) -> Probe:
-        issued = [account.login(USER, time.time(), self._lifetime) for account in self._accounts]
+        logins = [account.login(USER, time.time(), self._lifetime) for account in self._accounts]
         ipv6 = bool(self._echo.peers) and all(":" in host for host, _ in self._echo.peers)
-        logins = [Login(login.username, login.password) for login in issued]
         return Probe(server, logins, self._timing, os.urandom, ipv6=ipv6)
 
     async def _find_echo(self, relayed: Address, mapped: Address | None, local: Address | None) -> EchoFound | Broken:

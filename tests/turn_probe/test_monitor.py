@@ -83,10 +83,19 @@ async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_
 async def test_the_list_follows_what_becomes_of_a_server() -> None:
     async with TurnServer() as turn:
         heard: list[Offered] = []
+        reports: list[Report] = []
         with EchoSocket("127.0.0.1", LOGIN.password) as echo:
-            monitor = Monitor([parse(turn.url())], ACCOUNTS, [echo.address], LOGIN, changed=heard.append, pace=QUICKLY)
+            monitor = Monitor(
+                [parse(turn.url())],
+                ACCOUNTS,
+                [echo.address],
+                LOGIN,
+                changed=heard.append,
+                probed=reports.append,
+                pace=QUICKLY,
+            )
             async with running(monitor):
-                await eventually(lambda: monitor.fleet.counts[Verdict.UP] >= 2)
+                await eventually(lambda: [report.verdict for report in reports[:2]] == [Verdict.UP, Verdict.UP])
                 assert heard == []
                 await turn.kill()
                 await eventually(lambda: heard and heard[-1].lacks_turn)
@@ -143,9 +152,10 @@ async def test_credentials_are_asked_for_as_valid_as_clients_get_them(lifetime: 
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(serve())
             server = parse(f"turn:127.0.0.1:{udp.getsockname()[1]}")
-            monitor = Monitor([server], ACCOUNTS, [], LOGIN, lifetime=lifetime)
+            reports: list[Report] = []
+            monitor = Monitor([server], ACCOUNTS, [], LOGIN, probed=reports.append, lifetime=lifetime)
             async with running(monitor):
-                await eventually(lambda: monitor.fleet.counts)
+                await eventually(lambda: reports)
             serving.cancel()
     valid_until = pretended.asked[1].attributes["USERNAME"].partition(":")[0]
     assert int(valid_until) - time.time() == pytest.approx(lifetime, abs=5.0)
