@@ -20,13 +20,14 @@ from turn_probe.probe import Probe
 from turn_probe.report import Report, Verdict
 from turn_probe.standing import Pace
 from turn_probe.transport import EchoSocket
-from turn_probe.urls import parse
+from turn_probe.urls import Server, parse
 
 from .pretend import Pretended
 
 QUICKLY = Pace(interval=0.5, again=0.1, hold=0.5)
 LOGIN = echo_login(SECRET)
 ACCOUNTS = accounts([SECRET])
+SLACK = 2.0  # seconds by which a busy machine may be late
 
 
 @asynccontextmanager
@@ -78,6 +79,39 @@ async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_
         assert {report.verdict for report in reports} == {Verdict.UP}
         assert p99(busy) < max(0.020, 2 * at_rest), f"{p99(busy):.4f} s, at rest {at_rest:.4f} s"
         await turn.sessions_end()
+
+
+@pytest.mark.alone
+async def test_of_two_hundred_silent_servers_none_waits_long_for_its_turn_and_the_loop_is_not_slowed() -> None:
+    """Three probes of 3 s and twice a pause of 1.5 s make one fall; two hundred do so in 2 s more."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,  # at all addresses; what comes is never read
+        socket.socket() as tcp,
+    ):
+        udp.bind(("0.0.0.0", 0))
+        tcp.bind(("0.0.0.0", 0))
+        tcp.listen(1000)
+        ports = {"udp": udp.getsockname()[1], "tcp": tcp.getsockname()[1]}
+        hosts = [f"127.0.1.{number}" for number in range(1, 101)]
+        urls = [f"turn:{host}:{port}?transport={transport}" for host in hosts for transport, port in ports.items()]
+        at_rest = p99(await lags(1.0))
+        visited: dict[Server, float] = {}
+        began = time.monotonic()
+
+        def probed(report: Report) -> None:
+            visited.setdefault(report.server, time.monotonic() - began)
+
+        monitor = Monitor([parse(url) for url in urls], ACCOUNTS, [], LOGIN, probed=probed)
+        async with running(monitor):
+            busy = await lags(12.0)
+            await eventually(lambda: monitor.fleet.offered.lacks_turn, 12.0)
+            fallen = time.monotonic() - began
+    assert len(visited) == 200
+    told = f"each visited in {max(visited.values()):.1f} s, all out after {fallen:.1f} s, p99 {p99(busy):.4f} s late"
+    print(f"{told}, at rest {at_rest:.4f} s")
+    assert max(visited.values()) < 1.0 + 2.0 + 3.0 + SLACK, told
+    assert fallen < 1.0 + 2.0 + 3 * 3.0 + 2 * 1.5 + SLACK, told
+    assert p99(busy) < max(0.020, 2 * at_rest), f"{told}, at rest {at_rest:.4f} s"
 
 
 async def test_the_list_follows_what_becomes_of_a_server() -> None:
