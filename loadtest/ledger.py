@@ -1,4 +1,8 @@
-"""What a peer received, slot by slot and packet by packet: the proof of delivery, and what to ask for again."""
+"""What a peer received, slot by slot and packet by packet: the proof of delivery, and what to ask for again.
+
+It finds gaps much as sfu/loss.py does, and shares nothing with it on purpose: it is the witness of what the server
+repairs, and a mistake in code that both used would not be seen.
+"""
 
 from __future__ import annotations
 

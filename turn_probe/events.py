@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .report import Verdict
 from .turn import Address
@@ -85,7 +85,7 @@ class EchoFound:
 
     peers: Sequence[Address]
     ufrag: str
-    password: str
+    password: str = field(repr=False)
     signed: bool = True
 
 

@@ -22,7 +22,6 @@ from .resolver import Resolver
 from .transport import EchoSocket, fault_of
 from .turn import Address
 from .urls import Server
-from .visit import Login
 
 LIFETIME = 600.0  # seconds for which credentials are valid
 # For a person who waits, and may be far away.
@@ -65,8 +64,7 @@ class OneShot:
             return await prober.run(self._new_probe(server))
 
     def _new_probe(self, server: Server, *, mirror: bool = False) -> Probe:
-        issued = [account.login("probe", time.time(), LIFETIME) for account in self.accounts]
-        logins = [Login(login.username, login.password) for login in issued]
+        logins = [account.login("probe", time.time(), LIFETIME) for account in self.accounts]
         ipv6 = ":" in self.echo[0] if self.echo else None  # else we answer by the way on which we ask
         return Probe(server, logins, self.timing, os.urandom, ipv6=ipv6, mirror=mirror)
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 
 from . import turn
 from .alternate import TRY_ALTERNATE, SentOn
+from .credentials import Credentials
 from .events import EchoFound, FindEcho, Mirroring, Received, Send, TimeUp
 from .exchange import Failed, Talk, Timing, parsed
 from .report import Verdict
 from .turn import Address
 from .urls import Server
-from .visit import Login, Visit, refusal
+from .visit import Visit, refusal
 
 MAX_PEERS = 4  # that are tried
 MAX_DENIED = 12  # and so many more may be denied, which takes no time
@@ -28,7 +29,7 @@ class Probe(Visit):
     def __init__(
         self,
         server: Server,
-        logins: Sequence[Login],
+        logins: Sequence[Credentials],
         timing: Timing,
         random: Callable[[int], bytes],
         *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aioice import stun
 
@@ -31,7 +31,7 @@ class Key:
     """A login at a realm, and the nonce that the server wants to see next."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     realm: str
     nonce: bytes
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from . import turn
 from .alternate import TRY_ALTERNATE, SentOn, Way
+from .credentials import Credentials
 from .events import Action, Connect, Connected, Resolve, Resolved, Send
 from .exchange import Conversation, Failed, Talk, Timing
 from .report import Report, Step, Verdict
@@ -22,14 +23,6 @@ MISMATCH = 437
 MORE_ATTEMPTS = 2  # RFC 8656 section 7.4: from other ports, and not without end
 # Of addresses of which none is of use the one counts that says most about the server: the last of these.
 TELLING = (Verdict.OWN_NETWORK_BROKEN, Verdict.DOWN, Verdict.TLS_ERROR, Verdict.CERTIFICATE_EXPIRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Credentials to try."""
-
-    username: str
-    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class Visit(Conversation[Report]):
     def __init__(
         self,
         server: Server,
-        logins: Sequence[Login],
+        logins: Sequence[Credentials],
         timing: Timing,
         random: Callable[[int], bytes],
         *,

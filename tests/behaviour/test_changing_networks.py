@@ -8,9 +8,9 @@ import time
 import pytest
 
 from signalling.tokens import SOURCES, Grant, Tokens, secret_key
-from tests.support.call import Person, all_meet, enter, new_room, person, prepare
+from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import running_chromium
-from tests.support.firefox import running_firefox
+from tests.support.fay_and_ada import fay_and_ada
 from tests.support.network import Network, neighbour, replace_address
 from tests.support.server import running_server
 from tests.support.udp_proxy import udp_proxy
@@ -65,13 +65,9 @@ async def test_a_nat_that_forgets_its_port_is_followed_without_an_ice_restart(ne
             media_port=MEDIA_PORT,
             media_ip=f"{network.address}={network.address}:{nat.address[1]}",
         ) as server,
-        running_firefox(network) as firefox,
-        running_chromium(network) as chromium,
+        fay_and_ada(network, server) as call,
     ):
-        room = new_room()
-        fay = await person(await firefox.page(), server, room, "fay")
-        ada = await person(await chromium.page(), server, room, "ada")
-        await all_meet([fay, ada])
+        fay, ada = call.fay, call.ada
         await asyncio.sleep(2)
         before = [await ufrag_of(who) for who in (fay, ada)]
         await watch(fay, ada)

@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from tests.support.call import Person, all_meet, new_room, person
-from tests.support.chromium import running_chromium
-from tests.support.firefox import running_firefox
+from tests.support.call import Person, all_meet
+from tests.support.fay_and_ada import fay_and_ada
 from tests.support.network import Network
 from tests.support.server import running_server
 from tests.support.waiting import eventually
@@ -22,13 +21,9 @@ BACK_WITHIN = 5.0  # seconds
 async def test_chromium_and_firefox_build_their_media_anew_without_leaving(network: Network) -> None:
     async with (
         running_server(network=network, shutdown_grace=1) as server,
-        running_firefox(network) as firefox,
-        running_chromium(network) as chromium,
+        fay_and_ada(network, server) as call,
     ):
-        room = new_room()
-        fay = await person(await firefox.page(), server, room, "fay")
-        ada = await person(await chromium.page(), server, room, "ada")
-        await all_meet([fay, ada])
+        fay, ada = call.fay, call.ada
         before = {who.identity: await participant_of(who) for who in (fay, ada)}
         for who in (fay, ada):
             await who.forgets()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.call import all_meet, new_room, person
-from tests.support.chromium import running_chromium
-from tests.support.firefox import running_firefox
+from tests.support.call import all_meet, person
+from tests.support.fay_and_ada import fay_and_ada
 from tests.support.network import Network
 from tests.support.server import running_server
 
@@ -16,16 +15,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def test_firefox_and_chromium_see_and_hear_each_other_whoever_comes_first(network: Network) -> None:
     async with (
         running_server(network=network, shutdown_grace=1) as server,
-        running_firefox(network) as firefox,
-        running_chromium(network) as chromium,
+        fay_and_ada(network, server) as call,
     ):
-        room = new_room()
-        fay = await person(await firefox.page(), server, room, "fay")
-        ada = await person(await chromium.page(), server, room, "ada")
-        await all_meet([fay, ada])
+        fay, ada = call.fay, call.ada
         # Another of each: Firefox adds receive sections to a running call, and is late itself.
-        bob = await person(await chromium.page(), server, room, "bob")
-        gil = await person(await firefox.page(), server, room, "gil")
+        bob = await person(await call.chromium.page(), server, call.room, "bob")
+        gil = await person(await call.firefox.page(), server, call.room, "gil")
         await all_meet([fay, ada, bob, gil], within=15)
 
         await fay.mutes("camera")

@@ -70,16 +70,22 @@ async def balancer(*ports: int) -> AsyncIterator[Balancer]:
     made = Balancer(ports)
     async with asyncio.TaskGroup() as tasks:
         carrying: set[asyncio.Task[None]] = set()
+        over = False
 
         def accept(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+            if over:  # taken in by the kernel before, and nobody would end it
+                to_client.transport.abort()
+                return
             task = tasks.create_task(made.carry(from_client, to_client))
             carrying.add(task)
             task.add_done_callback(carrying.discard)
+            task.add_done_callback(lambda _: to_client.transport.abort())  # if it was cancelled before it began
 
         listener = await asyncio.start_server(accept, "127.0.0.1", made.port)
         try:
             yield made
         finally:
+            over = True
             listener.close()
             for task in carrying:
                 task.cancel()

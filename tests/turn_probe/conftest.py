@@ -19,7 +19,6 @@ from turn_probe.report import Report
 from turn_probe.resolver import Resolver
 from turn_probe.transport import EchoSocket
 from turn_probe.turn import Address
-from turn_probe.visit import Login
 
 ProbeOf = Callable[..., Awaitable[Report]]
 QUICK = Timing(exchange=0.5, connect=0.5, resend=0.1, echo=0.3, whole=2.0, release=0.5)
@@ -41,8 +40,7 @@ async def probe() -> AsyncIterator[ProbeOf]:
                 tls: ssl.SSLContext | None = None,
                 timing: Timing = QUICK,
             ) -> Report:
-                issued = [credentials.issue(secret, "probe", time.time(), 600.0) for secret in secrets]
-                logins = [Login(one.username, one.password) for one in issued]
+                logins = [credentials.issue(secret, "probe", time.time(), 600.0) for secret in secrets]
                 prober = Prober(resolver, tls or ssl.create_default_context(), find_echo)
                 return await prober.run(Probe(urls.parse(url), logins, timing, os.urandom))
 

@@ -13,6 +13,7 @@ from typing import Any
 from aioice import stun
 
 from turn_probe import turn
+from turn_probe.credentials import Credentials
 from turn_probe.events import (
     Action,
     Broken,
@@ -31,7 +32,6 @@ from turn_probe.exchange import Timing
 from turn_probe.probe import Probe
 from turn_probe.report import Report
 from turn_probe.urls import Server, parse
-from turn_probe.visit import Login
 
 UDP = parse("turn:turn.example:3478")
 TCP = parse("turn:turn.example:3478?transport=tcp")
@@ -39,8 +39,8 @@ STUN = parse("stun:stun.example:3478")
 REALM = "example.org"
 PEER = ("203.0.113.9", 7882)
 PEER6 = ("2001:db8::9", 7882)
-LOGIN = Login("1:probe", "right")
-WRONG = Login("1:probe", "wrong")
+LOGIN = Credentials("1:probe", "right")
+WRONG = Credentials("1:probe", "wrong")
 ECHO_PASSWORD = "the media port's"
 
 
@@ -221,7 +221,7 @@ def drive_of(
     pretended: Pretended,
     *,
     server: Server = UDP,
-    logins: Sequence[Login] = (LOGIN,),
+    logins: Sequence[Credentials] = (LOGIN,),
     echo: EchoFound | None = None,
     connects: Callable[[Connect], Event] | None = None,
     resolved: Event | None = None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from turn_probe.credentials import accepts, echo_login, issue
+from turn_probe.credentials import Credentials, EchoLogin, FixedUser, SharedSecret, accepts, echo_login, issue
+from turn_probe.events import EchoFound
+from turn_probe.turn import Key
 
 
 def test_credentials_are_those_of_the_rest_scheme() -> None:
@@ -30,9 +32,21 @@ def test_another_name_does_not_fit_the_password(username: str) -> None:
     assert not accepts(["north"], username, issue("north", "alice", 1000.0, 60.0).password, 1000.0)
 
 
-def test_a_login_does_not_show_its_password() -> None:
-    login = issue("north", "alice", 1000.0, 60.0)
-    assert login.password not in repr(login)
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Credentials("alice", "hidden"),
+        FixedUser("alice", "hidden"),
+        SharedSecret("hidden"),
+        EchoLogin("ufrag", "hidden"),
+        EchoFound([], "ufrag", "hidden"),
+        Key("alice", "hidden", "realm", b"nonce"),
+    ],
+    ids=lambda holder: type(holder).__name__,
+)
+def test_whatever_holds_a_password_does_not_show_it(holder: object) -> None:
+    """For what asyncio logs of a slow callback has its arguments in it."""
+    assert "hidden" not in repr(holder)
 
 
 def test_who_knows_the_secret_knows_how_to_have_the_media_port_answer() -> None:

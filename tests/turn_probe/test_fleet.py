@@ -49,6 +49,14 @@ class Watch:
         return [offer.server for offer in self.fleet.offered.stun]
 
 
+def test_whoever_has_fallen_is_probed_after_those_that_clients_are_told_of() -> None:
+    watch = Watch(A, B, NEUTRAL)
+    watch.world[A] = Verdict.DOWN
+    watch.goes_on(60)
+    later = watch.now + 100
+    assert [watch.fleet.due(later, most=1) for _ in range(4)] in ([[B], [NEUTRAL], [A], []], [[NEUTRAL], [B], [A], []])
+
+
 def test_at_the_start_the_configured_list_is_handed_out() -> None:
     watch = Watch(A, B, BESIDE)
     assert (watch.turn, watch.stun) == ([A, B], [BESIDE])

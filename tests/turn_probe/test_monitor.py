@@ -20,13 +20,14 @@ from turn_probe.probe import Probe
 from turn_probe.report import Report, Verdict
 from turn_probe.standing import Pace
 from turn_probe.transport import EchoSocket
-from turn_probe.urls import parse
+from turn_probe.urls import Server, parse
 
 from .pretend import Pretended
 
 QUICKLY = Pace(interval=0.5, again=0.1, hold=0.5)
 LOGIN = echo_login(SECRET)
 ACCOUNTS = accounts([SECRET])
+SLACK = 2.0  # seconds by which a busy machine may be late
 
 
 @asynccontextmanager
@@ -80,13 +81,55 @@ async def test_fifty_servers_are_probed_side_by_side_within_an_interval_without_
         await turn.sessions_end()
 
 
+@pytest.mark.alone
+async def test_of_two_hundred_silent_servers_none_waits_long_for_its_turn_and_the_loop_is_not_slowed() -> None:
+    """Three probes of 3 s and twice a pause of 1.5 s make one fall; two hundred do so in 2 s more."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,  # at all addresses; what comes is never read
+        socket.socket() as tcp,
+    ):
+        udp.bind(("0.0.0.0", 0))
+        tcp.bind(("0.0.0.0", 0))
+        tcp.listen(1000)
+        ports = {"udp": udp.getsockname()[1], "tcp": tcp.getsockname()[1]}
+        hosts = [f"127.0.1.{number}" for number in range(1, 101)]
+        urls = [f"turn:{host}:{port}?transport={transport}" for host in hosts for transport, port in ports.items()]
+        at_rest = p99(await lags(1.0))
+        visited: dict[Server, float] = {}
+        began = time.monotonic()
+
+        def probed(report: Report) -> None:
+            visited.setdefault(report.server, time.monotonic() - began)
+
+        monitor = Monitor([parse(url) for url in urls], ACCOUNTS, [], LOGIN, probed=probed)
+        async with running(monitor):
+            busy = await lags(12.0)
+            await eventually(lambda: monitor.fleet.offered.lacks_turn, 12.0)
+            fallen = time.monotonic() - began
+    assert len(visited) == 200
+    told = f"each visited in {max(visited.values()):.1f} s, all out after {fallen:.1f} s, p99 {p99(busy):.4f} s late"
+    print(f"{told}, at rest {at_rest:.4f} s")
+    assert max(visited.values()) < 1.0 + 2.0 + 3.0 + SLACK, told
+    assert fallen < 1.0 + 2.0 + 3 * 3.0 + 2 * 1.5 + SLACK, told
+    assert p99(busy) < max(0.020, 2 * at_rest), f"{told}, at rest {at_rest:.4f} s"
+
+
 async def test_the_list_follows_what_becomes_of_a_server() -> None:
     async with TurnServer() as turn:
         heard: list[Offered] = []
+        reports: list[Report] = []
         with EchoSocket("127.0.0.1", LOGIN.password) as echo:
-            monitor = Monitor([parse(turn.url())], ACCOUNTS, [echo.address], LOGIN, changed=heard.append, pace=QUICKLY)
+            monitor = Monitor(
+                [parse(turn.url())],
+                ACCOUNTS,
+                [echo.address],
+                LOGIN,
+                changed=heard.append,
+                probed=reports.append,
+                pace=QUICKLY,
+            )
             async with running(monitor):
-                await eventually(lambda: monitor.fleet.counts[Verdict.UP] >= 2)
+                await eventually(lambda: [report.verdict for report in reports[:2]] == [Verdict.UP, Verdict.UP])
                 assert heard == []
                 await turn.kill()
                 await eventually(lambda: heard and heard[-1].lacks_turn)
@@ -143,9 +186,10 @@ async def test_credentials_are_asked_for_as_valid_as_clients_get_them(lifetime: 
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(serve())
             server = parse(f"turn:127.0.0.1:{udp.getsockname()[1]}")
-            monitor = Monitor([server], ACCOUNTS, [], LOGIN, lifetime=lifetime)
+            reports: list[Report] = []
+            monitor = Monitor([server], ACCOUNTS, [], LOGIN, probed=reports.append, lifetime=lifetime)
             async with running(monitor):
-                await eventually(lambda: monitor.fleet.counts)
+                await eventually(lambda: reports)
             serving.cancel()
     valid_until = pretended.asked[1].attributes["USERNAME"].partition(":")[0]
     assert int(valid_until) - time.time() == pytest.approx(lifetime, abs=5.0)
