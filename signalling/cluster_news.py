@@ -18,12 +18,12 @@ from state.news import (
 )
 from state.settings import RoomSettings
 
-from . import degradation, departure, elsewhere, gathering, moderation, moderators, negotiation, roster
+from . import degradation, departure, elsewhere, gathering, moderation, moderators, publishing, roster
 from . import messages as m
 from .cluster import parse
 from .commands import CloseCode, Logged
 from .conference import Conference, Refused
-from .doors import Unreadable
+from .door_words import Unreadable
 from .tokens import Claims
 
 HEARD_WITHIN = 0.8  # seconds after the first one came into a room in which we hear what holds there elsewhere
@@ -129,7 +129,7 @@ def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettin
             grant = doors.grant_of(claims)
             if grant != session.grant:
                 conference.send(session, m.PermissionsChanged(permissions=roster.permissions(grant), by="admin"))
-                negotiation.permit(conference, session, grant)
+                publishing.permit(conference, session, grant)
     if doors.rules(room) != before:
         conference.tell_room(room, roster.room_updated(doors.rules(room)))
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from signalling.admin_tokens import AdminTokens
 from signalling.app import running
 from signalling.config import Settings
+from signalling.keys import secret_key
 from signalling.limits import Rate
 from signalling.loop_lag import LoopLag
 from signalling.option_values import Bind, ConfigError
-from signalling.tokens import AdminTokens, secret_key
 from tests.support.certificates import make
 from tests.support.fake_media import FakeMediaPlane
 from tests.support.server import running_server
@@ -77,7 +78,7 @@ async def test_an_admin_token_opens_the_same_on_the_main_port(house: Open) -> No
 async def test_guessing_admin_tokens_is_limited_by_address_and_the_right_one_still_opens(
     house: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signalling.operators.FAILURES", Rate(per_second=0.001, burst=3.0))
+    monkeypatch.setattr("signalling.gates.FAILURES", Rate(per_second=0.001, burst=3.0))
     async with house(**WITH_KEYS, admin_keys=ADMIN_KEYS) as home, home.http() as client:
         found = [(await client.get("/metrics", headers={"Authorization": "Bearer x"})).status_code for _ in range(4)]
         assert found == [401, 401, 401, 429]
@@ -87,7 +88,7 @@ async def test_guessing_admin_tokens_is_limited_by_address_and_the_right_one_sti
 
 
 async def test_requests_of_one_key_are_limited(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signalling.operators.REQUESTS", Rate(per_second=0.001, burst=3.0))
+    monkeypatch.setattr("signalling.gates.REQUESTS", Rate(per_second=0.001, burst=3.0))
     async with house(**WITH_KEYS, admin_keys=ADMIN_KEYS) as home, home.http() as client:
         found = [(await client.get("/metrics", headers=bearer())).status_code for _ in range(4)]
         assert found == [200, 200, 200, 429]

@@ -12,18 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalling.tokens import (
-    SOURCES,
-    AdminTokens,
-    Grant,
-    KeyConfigError,
-    Operator,
-    TokenError,
-    Tokens,
-    ed25519_key,
-    ed25519_pem,
-    secret_key,
-)
+from signalling.admin_tokens import AdminTokens, Operator
+from signalling.keys import KeyConfigError, TokenError, ed25519_key, ed25519_pem, secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 
 NOW = 1_800_000_000.0
 SECRET = b"a secret that is long enough to be one"
