@@ -21,10 +21,11 @@ from state.model import Identity, ParticipantId, RoomName, TrackId
 from . import messages as m
 from . import moderation, overview
 from .conference import Conference, Refused
-from .operators import Door, guarded
+from .gates import Gate, guarded
+from .keys import MAX_NAME
 from .responses import MAX_BODY, NO_HEADERS, BodyError, answer, json_object, later, problem
 from .server import Server
-from .tokens import MAX_NAME, SOURCES
+from .tokens import SOURCES
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,10 @@ class Admin:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def routes(self, door: Door) -> list[BaseRoute]:
-        """Their places, for those whom `door` lets in."""
+    def routes(self, gate: Gate) -> list[BaseRoute]:
+        """Their places, for those whom `gate` lets in."""
         methods = ["GET", "POST", "PUT", "DELETE"]
-        endpoint = guarded(door, self._serve)
+        endpoint = guarded(gate, self._serve)
         return [Route(BASE, endpoint, methods=methods), Route(BASE + "/{rest:path}", endpoint, methods=methods)]
 
     async def _serve(self, request: Request) -> Response:
@@ -74,7 +75,7 @@ class Admin:
 
     def _do(self, act: Act) -> Response:
         told: list[Any] = []
-        self._server.moderate(lambda conference: told.append(act(conference)))
+        self._server.act(lambda conference: told.append(act(conference)))
         return Response(status_code=204, headers={"Cache-Control": "no-store"}) if told[0] is None else answer(told[0])
 
 

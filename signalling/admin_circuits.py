@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from . import circuits
 from .admin import MAX_REASON, log_request, refusal
 from .conference import Conference, Refused
-from .operators import Door, Endpoint, guarded
+from .gates import Endpoint, Gate, guarded
 from .responses import BodyError, answer, json_object
 from .server import Server
 
@@ -28,14 +28,14 @@ class CircuitAdmin:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def routes(self, door: Door) -> list[BaseRoute]:
-        """Their places, for those whom `door` lets in."""
+    def routes(self, gate: Gate) -> list[BaseRoute]:
+        """Their places, for those whom `gate` lets in."""
         verbs: dict[str, Verb] = {"reset": _reset, "force-open": _force_open, "release": _release}
         posts = [
-            Route(f"{BASE}/{name}", guarded(door, self._endpoint(verb)), methods=["POST"])
+            Route(f"{BASE}/{name}", guarded(gate, self._endpoint(verb)), methods=["POST"])
             for name, verb in verbs.items()
         ]
-        return [Route(BASE, guarded(door, self._endpoint(_look)), methods=["GET"]), *posts]
+        return [Route(BASE, guarded(gate, self._endpoint(_look)), methods=["GET"]), *posts]
 
     def _endpoint(self, verb: Verb) -> Endpoint:
         async def serve(request: Request) -> Response:
@@ -47,7 +47,7 @@ class CircuitAdmin:
 
             try:
                 body = await json_object(request, optional=True)
-                self._server.moderate(act)
+                self._server.act(act)
                 response: Response = answer(told)
             except BodyError as error:
                 response = error.response

@@ -1,33 +1,25 @@
-"""The composition root: has the real parts built from Settings, runs them, and ends them in order."""
+"""The composition root: has the real parts built from Settings, puts them together, and ends them in order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import importlib.metadata
-import json
-import logging
-import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute
 
 from sfu.engine import Engine
 from sfu.media_plane import MediaPlane
-from turn_probe import urls
 from turn_probe.credentials import EchoLogin
 from turn_probe.fleet import Offered
 from turn_probe.mapped import Mapped
+from turn_probe.monitor import Monitor
 
 from . import dependencies, http, migration
 from .admin import Admin
@@ -37,22 +29,20 @@ from .conference import Conference
 from .config import Settings, is_loopback
 from .degraded_headers import DegradedHeaders
 from .events import RelaysChanged
-from .file_descriptors import raise_limit
 from .ice_servers import IceServerList
-from .listeners import LOOPBACK, Listener, listen, port_of, why
+from .keys import secret_key
+from .listeners import Listener, listen, port_of
 from .loop_lag import LoopLag
 from .metrics import Metrics, Sizes
 from .metrics_relays import RelayMetrics, watch_address
 from .metrics_shared import SharedMetrics
-from .operators import LocalDoor, OpenDoor, Operators, TokenDoor, application
-from .option_values import AUTO, Bind, ConfigError
-from .parts import build_certificate, build_conference, build_link, build_media_plane, build_monitor, new_echo_login
+from .operator_routes import OperatorRoutes, application
+from .operators import Operators
+from .parts import build_certificate, build_conference, build_link, build_monitor, new_echo_login
 from .public_address import PublicAddress
 from .readiness import Readiness
 from .server import Server
-from .tokens import AdminTokens, Key, Tokens, secret_key
-
-log = logging.getLogger(__name__)
+from .tokens import Tokens
 
 MIGRATION_SHARE = 0.5  # of the grace: as long clients may take to go on elsewhere, if there is somewhere to go
 SPREAD_SHARE = 0.3  # of that time: within it they are asked to, so that they do not arrive all at once
@@ -68,7 +58,7 @@ class Running:
     tokens: Tokens
     conference: Conference
     stop: Callable[[], Awaitable[None]]  # what a signal does: goodbyes, then the end of `running`
-    moderate: Callable[[Callable[[Conference], None]], None]  # carries out a verb of moderation; raises Refused
+    act: Callable[[Callable[[Conference], None]], None]  # does to the conference what is asked from outside of it
     restart_media: Callable[[], None]  # have everybody build new media connections
 
 
@@ -83,16 +73,18 @@ async def running(
 
     It answers `own_probes`, and is announced at `address` if STUN servers are to tell that.
     """
-    keys: tuple[Key, ...] = settings.keys or (secret_key("dev", secrets.token_bytes(32)),)
-    tokens = Tokens(keys)
-    ice = IceServerList(settings.stun, settings.turn, settings.turn_accounts, settings.turn_lifetime)
-    conference = build_conference(settings, tokens, ice)
+    # The parts, each after those that it needs.
     sockets, operator_sockets = listen(settings)
     port, admin_port = port_of(sockets), port_of(operator_sockets)
     link = build_link(settings, port)
     if link is not None:
-        conference.cluster = Cluster(link.sharing)
         settings = dataclasses.replace(settings, advertise_url=link.sharing.record.url)
+    monitor = build_monitor(settings, media, own_probes or new_echo_login())
+    tokens = Tokens(settings.keys or (secret_key("dev", secrets.token_bytes(32)),))
+    ice = IceServerList(settings.stun, settings.turn, settings.turn_accounts, settings.turn_lifetime)
+    conference = build_conference(
+        settings, tokens, ice, Cluster(link.sharing if link else None), monitor.fleet if monitor else None
+    )
     version = importlib.metadata.version("auralink")
     registry = CollectorRegistry()
     counts = Metrics(
@@ -101,7 +93,6 @@ async def running(
         version,
     )
     shared = SharedMetrics(registry, conference.cluster.sharing, conference.episodes, time.monotonic)
-    conference.limited, conference.conflicted = counts.limit_refused, shared.conflicted
     server = Server(
         conference,
         media,
@@ -111,24 +102,20 @@ async def running(
         outbox_messages=settings.outbox_messages,
         outbox_bytes=settings.outbox_bytes,
     )
-
-    def relays_changed(offered: Offered) -> None:
-        ice.take(offered)
-        server.dispatch(RelaysChanged(offered.reason))
-
-    monitor = build_monitor(settings, media, own_probes or new_echo_login())
-    if monitor is not None:
-        conference.relays = monitor.fleet
-        monitor.probed = RelayMetrics(registry, monitor.fleet).probed
-        monitor.changed = relays_changed
-    certificate = build_certificate(settings)
-    tls = certificate.context if certificate else None
     lag = LoopLag(counts.loop_lag.observe)
+    certificate = build_certificate(settings)
+    _wire(conference, counts, shared)
+    if monitor is not None:
+        _wire_relays(monitor, ice, server, RelayMetrics(registry, monitor.fleet))
+    if address is not None:
+        watch_address(registry, lambda: address.seen is None)
+
+    # What is served, and where.
     public = [*Readiness(server, conference, media, lag).routes(), http.description(version)]
     operators = Operators(
         media, counts, lag, conference, version, time.monotonic(), address.checks if address else dict
     )
-    admin, circuits = Admin(server), CircuitAdmin(server)
+    theirs = OperatorRoutes(settings, operators, Admin(server), CircuitAdmin(server))
     middleware = [Middleware(DegradedHeaders, told=lambda: dependencies.headers(conference))]
     web = http.build(
         settings=settings,
@@ -136,16 +123,22 @@ async def running(
         tokens=tokens,
         counts=counts,
         port=port,
-        others=[*public, *_routes_beside_the_page(settings, operators, admin, circuits)],
+        others=[*public, *theirs.beside_the_page()],
         middleware=middleware,
     )
+    tls = certificate.context if certificate else None
     closing = settings.shutdown_grace * (1 - GOODBYE_SHARE)
     listeners = [Listener(settings, web, sockets, tls, closing)]
     if settings.operators is not None and operator_sockets:
         secret = None if is_loopback(settings.operators.host) else tls
-        routes = [*public, *_routes_for_operators(settings, operators, admin, circuits)]
-        theirs = application(routes, middleware)
-        listeners.append(Listener(settings, theirs, operator_sockets, secret, closing))
+        alone = application([*public, *theirs.on_their_listener()], middleware)
+        listeners.append(Listener(settings, alone, operator_sockets, secret, closing))
+
+    async def stop() -> None:
+        await _hand_over(settings, server)
+
+    def restart_media() -> None:
+        server.act(lambda conference: migration.restart_all_media(conference, "operator"))
 
     def address_learned(seen: Mapped) -> None:
         if isinstance(media, Engine):
@@ -153,24 +146,13 @@ async def running(
             if monitor is not None:
                 monitor.look_at(media.ports.announced)
 
-    async def stop() -> None:
-        grace = settings.shutdown_grace
-        if await server.retire() or settings.migrate_to:
-            migrating = grace * MIGRATION_SHARE
-            await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
-            grace -= migrating
-        await server.shut_down(grace * GOODBYE_SHARE)
-
-    def restart_media() -> None:
-        server.moderate(lambda conference: migration.restart_all_media(conference, "operator"))
-
+    # From here on things happen.
     async with asyncio.TaskGroup() as tasks:
         core = tasks.create_task(server.run(), name="control-plane")
         background = [core, tasks.create_task(lag.measure(), name="event-loop-lag")]
         if certificate is not None:
             background.append(tasks.create_task(certificate.watch(), name="certificate"))
         if address is not None:
-            watch_address(registry, lambda: address.seen is None)
             background.append(tasks.create_task(address.keep_asking(address_learned), name="public address"))
         if monitor is not None:
             background.append(tasks.create_task(monitor.run(), name="relays"))
@@ -178,7 +160,7 @@ async def running(
         for listener in listeners:
             await listener.ready.wait()
         try:
-            yield Running(port, admin_port, tokens, conference, stop, server.moderate, restart_media)
+            yield Running(port, admin_port, tokens, conference, stop, server.act, restart_media)
         finally:
             await stop()
             for listener in listeners:
@@ -191,91 +173,28 @@ async def running(
                 await link.end()
 
 
-def _routes_beside_the_page(
-    settings: Settings, operators: Operators, admin: Admin, circuits: CircuitAdmin
-) -> list[BaseRoute]:
-    """What of the operators' is on the main port: in dev mode all, and with admin keys all to who shows a token."""
-    if settings.dev_mode:
-        door = LocalDoor(operators.counts)
-        return [*operators.routes(OpenDoor()), *admin.routes(door), *circuits.routes(door)]
-    if settings.admin_keys:
-        shown = TokenDoor(AdminTokens(settings.admin_keys), operators.counts)
-        return [*operators.routes(shown), *admin.routes(shown), *circuits.routes(shown)]
-    return []
+def _wire(conference: Conference, counts: Metrics, shared: SharedMetrics) -> None:
+    """Who tells whom, of parts that need each other, so that neither could be handed to the other when it was built."""
+    conference.limited = counts.limit_refused  # each time that a limit refuses something
+    conference.conflicted = shared.conflicted  # when others turn out to have changed the same thing apart from us
 
 
-def _routes_for_operators(
-    settings: Settings, operators: Operators, admin: Admin, circuits: CircuitAdmin
-) -> list[BaseRoute]:
-    """What is on the listener of theirs: beyond this machine, rooms are changed by who shows a token only."""
-    if settings.operators is not None and is_loopback(settings.operators.host):
-        door = LocalDoor(operators.counts)
-        return [*operators.routes(OpenDoor()), *admin.routes(door), *circuits.routes(door)]
-    tokens = AdminTokens(settings.admin_keys) if settings.admin_keys else None
-    shown = TokenDoor(tokens, operators.counts)
-    return [*operators.routes(OpenDoor()), *admin.routes(shown), *circuits.routes(shown)]
+def _wire_relays(monitor: Monitor, ice: IceServerList, server: Server, metrics: RelayMetrics) -> None:
+    """Likewise for relays: what probes find is counted, and a new list goes to those who join, then to all."""
+
+    def changed(offered: Offered) -> None:
+        ice.take(offered)
+        server.dispatch(RelaysChanged(offered.reason))
+
+    monitor.probed = metrics.probed
+    monitor.changed = changed
 
 
-# ------------------------------------------------------------------------------------------------------ the process
-
-
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, and end in order."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, ended.set)
-    own_probes = new_echo_login()
-    address = PublicAddress([urls.parse(text) for text in settings.stun]) if settings.media_ip == (AUTO,) else None
-    seen = await address.find() if address else None
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            media = await stack.enter_async_context(build_media_plane(settings, own_probes))
-        except OSError as error:
-            raise ConfigError(f"Media cannot listen on UDP port {settings.media_port}: {why(error)}.") from None
-        if seen is not None:
-            media.ports.announce(seen.local, seen.public)
-        server = await stack.enter_async_context(running(settings, media, own_probes, address))
-        loop.add_signal_handler(signal.SIGUSR1, server.restart_media)
-        _announce(settings, server, media.port)
-        gc.collect()
-        gc.freeze()  # what is alive now stays so: a full collection need not look at it (it would hold up media)
-        await ended.wait()
-        log.info("Asked to end, with %d connections", len(server.conference.sockets))
-
-
-def _announce(settings: Settings, server: Running, media_port: int) -> None:
-    if settings.ready_file:
-        # Renamed into place, so that who waits for the file never reads half of it.
-        ready = {"pid": os.getpid(), "port": server.port, "media_port": media_port, "admin_port": server.admin_port}
-        path = Path(settings.ready_file)
-        path.with_suffix(".part").write_text(json.dumps(ready))
-        path.with_suffix(".part").replace(path)
-    if settings.dev_mode:
-        log.warning("Dev mode: no keys are set, so only this machine can connect, and its page gets tokens by itself")
-    host = settings.host if settings.host and settings.host not in LOOPBACK else "localhost"
-    scheme = "https" if settings.tls_cert else "http"
-    print(f"AuraLink is ready: {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}", flush=True)
-    if server.admin_port and settings.operators:
-        bind = Bind(settings.operators.host, server.admin_port)
-        scheme = "http" if is_loopback(bind.host) else scheme
-        print(f"Operators are served at {scheme}://{bind}", flush=True)
-
-
-def run(settings: Settings) -> None:
-    """Serve in this process, on uvloop, until a signal ends it."""
-    import uvloop
-
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level.upper(),
-        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send
-    for chatty in ("asyncio", "websockets"):  # at debug they would tell what was sent
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    raise_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+async def _hand_over(settings: Settings, server: Server) -> None:
+    """Ask clients to go on elsewhere, if there is somewhere to go, and say goodbye to who is left."""
+    grace = settings.shutdown_grace
+    if await server.retire() or settings.migrate_to:
+        migrating = grace * MIGRATION_SHARE
+        await server.migrate(settings.migrate_to, "shutting_down", migrating * SPREAD_SHARE, migrating)
+        grace -= migrating
+    await server.shut_down(grace * GOODBYE_SHARE)

@@ -15,8 +15,10 @@ import turn_probe.cli
 from state.model import Source
 
 from . import config
+from .admin_tokens import AdminTokens
+from .keys import KeyConfigError, TokenError
 from .option_values import ConfigError
-from .tokens import SOURCES, AdminTokens, Grant, KeyConfigError, TokenError, Tokens
+from .tokens import SOURCES, Grant, Tokens
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -67,10 +69,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from . import app  # the server's libraries are not needed to make a token
+    from . import process  # the server's libraries are not needed to make a token
 
     flags = {name: value for name, value in vars(options).items() if name != "run"}
-    app.run(config.load(flags, os.environ))
+    process.run(config.load(flags, os.environ))
 
 
 # ------------------------------------------------------------------------------------------------------------ token

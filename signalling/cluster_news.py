@@ -18,12 +18,12 @@ from state.news import (
 )
 from state.settings import RoomSettings
 
-from . import degradation, departure, elsewhere, gathering, moderation, moderators, negotiation, roster, waiting
+from . import degradation, departure, elsewhere, gathering, moderation, moderators, publishing, roster, waiting
 from . import messages as m
 from .cluster import parse
 from .commands import CloseCode, Logged
 from .conference import Conference, Refused
-from .doors import Unreadable
+from .door_words import Unreadable
 from .tokens import Claims
 
 # Seconds for which what holds in a room is kept after its last one went on elsewhere: there it has been heard by then.
@@ -140,7 +140,7 @@ def _settings_heard(conference: Conference, room: RoomName, settings: RoomSettin
             grant = doors.grant_of(claims)
             if grant != session.grant:
                 conference.send(session, m.PermissionsChanged(permissions=roster.permissions(grant), by="admin"))
-                negotiation.permit(conference, session, grant)
+                publishing.permit(conference, session, grant)
     if doors.rules(room) != before:
         conference.tell_room(room, roster.room_updated(doors.rules(room)))
 

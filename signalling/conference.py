@@ -1,10 +1,15 @@
 """The conference: every socket, session and room of this instance, and the few verbs its behaviours speak with.
 
-It is pure: events go in with the time at which they happened, commands come out. Its behaviours are told in
-entrance.py (join, resume), precall.py (the test before joining), departure.py (leave, loss, timeout), negotiation.py
-(offers and what media reports), conversation.py (everything else a member may ask for), elsewhere.py (people of the
-same room at other instances) and gathering.py (bringing them together); control.py leads each event to the one it
-belongs to.
+It is pure: events go in with the time at which they happened, commands come out. control.py leads each event to the
+behaviour that it belongs to:
+
+- coming and going: entrance.py (join, resume), waiting.py (the waiting room), precall.py (the test before joining),
+  departure.py (leave, loss, timeout);
+- media: negotiation.py (offers), publishing.py (tracks), media_reports.py (what the media plane tells), migration.py
+  (new media connections, here or at another instance);
+- what members ask for: conversation.py (subscriptions, mute, chat), moderators.py and the verbs of moderation.py;
+- other instances: elsewhere.py (their people), cluster_news.py (what they say), gathering.py (meeting at one of them);
+- what is away: degradation.py (how people hear of it), relays.py (which there are now).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from typing import Any
 from turn_probe.credentials import Account, FixedUser, accounts, fixed_user
 
 from . import option_values as kinds
+from .keys import Key
 from .option_values import AUTO, OFF, Bind, ConfigError, MediaAddress
-from .tokens import Key
 
 # Known to operators by names of their own, too.
 UNPREFIXED = {

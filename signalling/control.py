@@ -10,6 +10,7 @@ from . import (
     departure,
     entrance,
     gathering,
+    media_reports,
     migration,
     moderators,
     negotiation,
@@ -195,13 +196,13 @@ def _refuse(conference: Conference, socket: Socket, refused: Refused, request: s
 def _media_happened(conference: Conference, event: media.MediaEvent) -> None:
     match event:
         case media.NegotiationNeeded():
-            negotiation.needs_sections(conference, event)
+            media_reports.needs_sections(conference, event)
         case media.SlotsChanged():
-            negotiation.slots_changed(conference, event)
+            media_reports.slots_changed(conference, event)
         case media.SpeakersChanged():
-            negotiation.speakers_changed(conference, event)
+            media_reports.speakers_changed(conference, event)
         case media.TrackUnreceivable():
-            negotiation.unreceivable(conference, event)
+            media_reports.unreceivable(conference, event)
         case media.PeerStateChanged():
             _peer_state_changed(conference, event)
 
@@ -210,7 +211,7 @@ def _peer_state_changed(conference: Conference, event: media.PeerStateChanged) -
     session = conference.session_of_peer(event.peer)
     if session is None:
         return
-    negotiation.tell_state(conference, session, event.state, event.reason)
+    media_reports.tell_state(conference, session, event.state, event.reason)
     if event.state not in ("failed", "closed"):
         return
     if session.socket is None:

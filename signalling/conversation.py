@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfu import media_plane as media
 from state.model import ParticipantId, TrackId
 
-from . import commands, elsewhere, negotiation
+from . import commands, elsewhere, publishing
 from . import messages as m
 from .conference import Conference, Refused
 from .session import Session, Socket
@@ -44,7 +44,7 @@ def mute(conference: Conference, session: Session, socket: Socket, message: m.Mu
     if conference.rooms.owner_of(track) != session.id:
         raise Refused("unknown_track", "You publish no such track.", field="track")
     session.silenced.discard(track)
-    negotiation.set_muted(conference, session, track, muted=isinstance(message, m.Mute))
+    publishing.set_muted(conference, session, track, muted=isinstance(message, m.Mute))
     conference.done(socket.id, message)
 
 

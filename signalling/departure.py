@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import elsewhere, negotiation, precall, waiting
+from . import elsewhere, media_reports, negotiation, precall, publishing, waiting
 from . import messages as m
 from .commands import CloseCode
 from .conference import Conference
@@ -142,8 +142,8 @@ def end(conference: Conference, session: Session, reason: str, step: Step = Step
     gone = conference.rooms.leave(session.id)
     conference.tell_room(session.room, m.ParticipantLeft(participant=session.id, reason=reason))
     if session.room in conference.rooms:
-        negotiation.forget_tracks(conference, session.room, list(gone.tracks))
-        negotiation.forget_speaker(conference, session)
+        publishing.forget_tracks(conference, session.room, list(gone.tracks))
+        media_reports.forget_speaker(conference, session)
         elsewhere.refresh(conference, session.room)
     else:
         conference.shown.pop(session.room, None)

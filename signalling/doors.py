@@ -4,14 +4,12 @@ A lock, a waiting room, changed permissions and metadata last as long as somebod
 is lifted. A removal refuses the tokens that were issued before it for `memory` seconds, and for as long as any of them
 that was tried could live. Everything is bounded: what was decided longest ago is forgotten first.
 
-What holds is kept as `state.settings` has it, so that instances which decided apart from each other can merge; here are
-the words for it. Times are seconds since 1970, given by the caller.
+What holds is kept as `state.settings` has it, so that instances which decided apart from each other can merge; the
+words for it are in door_words.py. Times are seconds since 1970, given by the caller.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,9 +17,11 @@ from typing import Literal
 from state.model import Identity, RoomName
 from state.settings import FLAGS, OFF, ON, RoomSettings
 
+from . import door_words as words
 from .decisions import Decisions, Who
+from .keys import LEEWAY
 from .messages import MAX_METADATA_FIELDS
-from .tokens import LEEWAY, SOURCES, Claims, Grant
+from .tokens import Claims, Grant
 
 MOST = 50_000  # bans, removals, changed permissions of all rooms, each
 MOST_PER_ROOM = 2000  # so that no room has another one's forgotten
@@ -43,10 +43,6 @@ class RoomRules:
     def flags(self) -> frozenset[str]:
         """What keeps people out: the names of the flags that are on."""
         return frozenset(name for name in FLAGS if getattr(self, name))
-
-
-class Unreadable(ValueError):
-    """What another instance is said to have written is not what any of us writes."""
 
 
 class Doors:
@@ -84,9 +80,9 @@ class Doors:
 
     def adopt(self, room: RoomName, heard: RoomSettings) -> bool:
         """Merge what another instance says; False if all of it was known. Raises Unreadable."""
-        check(heard)
+        words.check(heard)
         if heard.newest > self._clock + MOST_AHEAD:
-            raise Unreadable("it counts further than all instances together can have")
+            raise words.Unreadable("it counts further than all instances together can have")
         before = self.of(room)
         merged = before.merge(heard)
         if before.incarnation and merged.has_ended(merged.incarnation) and not merged.has_ended(before.incarnation):
@@ -106,7 +102,7 @@ class Doors:
         found = self._settings.get(room)
         if found is None:
             return RoomRules()
-        metadata = {name: json.loads(text) for name, text in found.metadata().items()}
+        metadata = {name: words.read_metadata(value) for name, value in found.metadata().items()}
         return RoomRules(found.flag("locked"), found.flag("waiting_room"), metadata)
 
     def set(self, room: RoomName, *, locked: bool | None = None, waiting_room: bool | None = None) -> bool:
@@ -128,7 +124,7 @@ class Doors:
             if text is None:
                 self._put(room, self.of(room).remove_open("metadata", name))
             elif before.metadata.get(name) != text:
-                self._write_open(room, "metadata", name, json.dumps(text))
+                self._write_open(room, "metadata", name, words.metadata(text))
         return after != before.metadata
 
     def opened(self, room: RoomName, incarnation: str) -> None:
@@ -146,7 +142,7 @@ class Doors:
         """A moderator ends what the room is now, on other instances too."""
         incarnation = self.of(room).incarnation
         if incarnation:
-            self._write_lasting(room, "ended", incarnation, str(int(wall + END_MEMORY)))
+            self._write_lasting(room, "ended", incarnation, words.end(wall + END_MEMORY))
             self._remember_ends(room)
 
     def has_ended(self, room: RoomName, incarnation: str) -> bool:
@@ -173,7 +169,7 @@ class Doors:
 
     def remove(self, room: RoomName, identity: Identity, wall: float, expires: float) -> None:
         """Refuse the tokens of an identity that were issued until now; the one we know of `expires` then."""
-        self._decide("removal", (room, identity), json.dumps([wall, max(wall + self._memory, expires + LEEWAY)]))
+        self._decide("removal", (room, identity), words.removal(wall, max(wall + self._memory, expires + LEEWAY)))
 
     def is_removed(self, claims: Claims, wall: float) -> bool:
         """Whether this token was issued before its identity was removed. One that does not say when, was."""
@@ -187,7 +183,7 @@ class Doors:
         if claims.issued is not None and claims.issued >= at:
             return False
         if claims.expires + LEEWAY > until:
-            self._decide("removal", who, json.dumps([at, claims.expires + LEEWAY]))
+            self._decide("removal", who, words.removal(at, claims.expires + LEEWAY))
         return True
 
     def sweep(self, wall: float) -> None:
@@ -206,8 +202,8 @@ class Doors:
 
     def _forget_removals(self, room: RoomName, wall: float) -> None:
         standing: dict[str, float] = {}  # until when each is remembered; in one go, for there may be thousands
-        for key, text in self.of(room).lasting.of_kind("removal"):
-            standing[key[1]] = max(json.loads(text)[1], standing.get(key[1], 0.0))
+        for key, value in self.of(room).lasting.of_kind("removal"):
+            standing[key[1]] = max(words.read_removal(value).until, standing.get(key[1], 0.0))
         over = [Identity(identity) for identity, until in standing.items() if wall >= until]
         for identity in over:
             self._decided["removal"].discard((room, identity))
@@ -218,25 +214,21 @@ class Doors:
 
     def change_grant(self, room: RoomName, identity: Identity, grant: Grant, wall: float) -> None:
         """Have this grant hold in place of that of every token issued before."""
-        told = [sorted(grant.publish), grant.subscribe, grant.chat, grant.admin, wall]
-        self._decide("grant", (room, identity), json.dumps(told))
+        self._decide("grant", (room, identity), words.change(grant, wall))
 
     def grant_of(self, claims: Claims) -> Grant:
         """What a token allows, unless a moderator changed it since."""
         if (claims.room, claims.identity) not in self._decided["grant"]:
             return claims.grant
-        text = self.of(claims.room).grant(claims.identity)
-        publish, subscribe, chat, admin, wall = json.loads(text or "null")
-        if claims.issued is not None and claims.issued >= wall:
-            return claims.grant
-        return Grant(frozenset(source for source in SOURCES if source in publish), subscribe, chat, admin)
+        changed = words.read_change(self.of(claims.room).grant(claims.identity) or "")
+        return claims.grant if claims.issued is not None and claims.issued >= changed.at else changed.grant
 
     # ------------------------------------------------------------------------------------------------------ writing
 
-    def _removal(self, who: Who) -> tuple[float, float]:
-        """When somebody was removed, and until when it is remembered; the later one of several."""
-        removals = [json.loads(text) for text in self.of(who[0]).removals(who[1])]
-        return max(at for at, _ in removals), max(until for _, until in removals)
+    def _removal(self, who: Who) -> words.Removal:
+        """How somebody was removed; the later one of several."""
+        removals = [words.read_removal(value) for value in self.of(who[0]).removals(who[1])]
+        return words.Removal(max(one.at for one in removals), max(one.until for one in removals))
 
     def _decide(self, kind: Kind, who: Who, value: str) -> None:
         room, identity = who
@@ -286,35 +278,7 @@ class Doors:
                 self._take_away(kind, forgotten)
 
     def _remember_ends(self, room: RoomName) -> None:
-        ends = [
-            text for _, text in (self.of(room).lasting.values(key)[-1] for key in self.of(room).lasting.keys("ended"))
-        ]
+        lasting = self.of(room).lasting
+        ends = [words.read_end(lasting.values(key)[-1][1]) for key in lasting.keys("ended")]
         if ends:
-            self._ends[room] = max(float(text) for text in ends)
-
-
-def check(settings: RoomSettings) -> None:
-    """See that all values are such as we write. Raises Unreadable."""
-    for part in (settings.open, settings.lasting):
-        for (kind, _), text in part.entries.values():
-            try:
-                readable = _is_readable(kind, text)
-            except (ValueError, RecursionError, ArithmeticError):
-                readable = False
-            if not readable:
-                raise Unreadable(f"no {kind}: {text[:100]!r}")
-
-
-def _is_readable(kind: str, text: str) -> bool:
-    if kind == "ended":
-        return math.isfinite(float(text))
-    if kind not in ("metadata", "removal", "grant"):
-        return True  # a word, or something that only a later version writes
-    match json.loads(text):
-        case str():
-            return kind == "metadata"
-        case [int() | float() as at, int() | float() as until]:
-            return kind == "removal" and math.isfinite(at) and math.isfinite(until)
-        case [list(), bool(), bool(), bool(), int() | float()]:
-            return kind == "grant"
-    return False
+            self._ends[room] = max(ends)

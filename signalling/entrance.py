@@ -8,13 +8,14 @@ from collections import deque
 
 from state.model import Identity, Participant, ParticipantId, RoomName
 
-from . import departure, elsewhere, gathering, migration, negotiation, precall, relays, roster, waiting
+from . import departure, elsewhere, gathering, media_reports, migration, negotiation, precall, relays, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Verified
 from .conference import Conference, Refused
+from .keys import TokenError
 from .limits import TokenBucket
 from .session import Session, Socket, Standing, Step, Waiter
-from .tokens import Claims, Grant, TokenError
+from .tokens import Claims, Grant
 
 RESUME_TOKEN_BYTES = 16  # 128 bits
 
@@ -112,7 +113,7 @@ def resume(conference: Conference, socket: Socket, message: m.Resume) -> None:
         conference.dismiss(old, "taken_over", "The session goes on over another connection.", CloseCode.TAKEN_OVER)
     _bind(conference, session, socket)
     _welcome(conference, session, socket, resumed=True, request=message.request)
-    negotiation.tell_lost_media(conference, session)
+    media_reports.tell_lost_media(conference, session)
     migration.ask_again(conference, session)
 
 

@@ -25,10 +25,11 @@ from starlette.websockets import WebSocket
 from . import messages as m
 from . import metrics, openapi, origins
 from .config import Settings
+from .keys import TokenError
 from .limits import BucketPerAddress, CountPerAddress, Rate
 from .responses import NO_HEADERS, BodyError, answer, http_error, json_object, later, problem
 from .server import Server
-from .tokens import SOURCES, Grant, TokenError, Tokens
+from .tokens import SOURCES, Grant, Tokens
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 DEV_TOKEN_LIFETIME = 6 * 3600.0  # seconds

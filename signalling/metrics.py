@@ -1,7 +1,7 @@
 """Metrics of the control plane, and those of the media plane exported beside them.
 
-What is shared with other instances is in metrics_shared.py; no other file imports prometheus_client. The registry is
-handed in, so that tests (and two instances in one process) do not share counters.
+What is shared with other instances is in metrics_shared.py, and what is known of relays in metrics_relays.py. The
+registry is handed in, so that tests (and two instances in one process) do not share counters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a moderator may do: mute, remove, ban, lock, change permissions, and open the door to those who wait.
 
 Each verb is pure and says nothing about who may call it: a member's request is checked in moderators.py, the operator's
-in the admin API, which calls them through `Server.moderate`. `by` is the participant id of the moderator, or a name if
+in the admin API, which calls them through `Server.act`. `by` is the participant id of the moderator, or a name if
 that one is not here: an identity at another instance, or a word such as `admin`. Those concerned are told it; the log
 names everybody by identity. A verb that raises Refused has changed nothing. It is all the same to every verb whether
 whom it names has a socket now.
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from state.model import Identity, ParticipantId, RoomName, Source, TrackId
 
-from . import departure, elsewhere, entrance, negotiation, relays, roster, waiting
+from . import departure, elsewhere, entrance, publishing, relays, roster, waiting
 from . import messages as m
 from .commands import CloseCode, Record
 from .conference import Conference, Refused
@@ -42,7 +42,7 @@ def mute(conference: Conference, room: RoomName, participant: ParticipantId, tra
     if track is not None and track not in published:
         raise Refused("unknown_track", "This participant publishes no such track.", field="track")
     for one in published if track is None else [track]:
-        negotiation.silence(conference, session, one, by)
+        publishing.silence(conference, session, one, by)
     _record(conference, "mute", room, by, conference.rooms.participant(participant).identity)
 
 
@@ -100,7 +100,7 @@ def set_permissions(
     identity = conference.rooms.participant(participant).identity
     conference.doors.change_grant(room, identity, grant, conference.at.wall)
     conference.send(session, m.PermissionsChanged(permissions=roster.permissions(grant), by=by))
-    negotiation.permit(conference, session, grant)
+    publishing.permit(conference, session, grant)
     if grant.admin and not before.admin:
         waiting.tell_all(conference, session)
     _record(conference, "set_permissions", room, by, identity)

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from turn_probe import urls
 
-from .tokens import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
+from .keys import Key, KeyConfigError, ed25519_key, ed25519_pem, secret_key
 
 T = TypeVar("T")
 

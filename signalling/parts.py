@@ -20,9 +20,11 @@ from state.sharing import Sharing
 from state.wire import NodeRecord
 from turn_probe import urls
 from turn_probe.credentials import EchoLogin, echo_login
+from turn_probe.fleet import Fleet
 from turn_probe.monitor import PACE, Monitor
 
 from .certificates import Certificate, CertificateError
+from .cluster import Cluster
 from .conference import Conference, Rules
 from .config import Settings
 from .ice_servers import IceServerList
@@ -66,8 +68,10 @@ def build_monitor(settings: Settings, media: MediaPlane, own_probes: EchoLogin) 
     return Monitor(relays, accounts, echo, own_probes, lifetime=settings.turn_lifetime, pace=pace)
 
 
-def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> Conference:
-    """The conference with the rules that the settings ask for."""
+def build_conference(
+    settings: Settings, tokens: Tokens, ice: IceServerList, cluster: Cluster, relays: Fleet | None
+) -> Conference:
+    """The conference with the rules that the settings ask for; `relays` are those that are measured."""
     rules = Rules(
         join_timeout=settings.join_timeout,
         resume_window=settings.resume_window,
@@ -82,7 +86,7 @@ def build_conference(settings: Settings, tokens: Tokens, ice: IceServerList) -> 
         max_bad_messages=settings.max_bad_messages,
         relay_credentials=settings.turn_lifetime if settings.turn and settings.turn_secret else math.inf,
     )
-    return Conference(rules, tokens, ice.for_participant, secrets.token_bytes)
+    return Conference(rules, tokens, ice.for_participant, secrets.token_bytes, cluster=cluster, relays=relays)
 
 
 def build_link(settings: Settings, port: int) -> Link | None:

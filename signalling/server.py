@@ -124,7 +124,7 @@ class Server:
     async def migrate(self, url: str, reason: str, spread: float, patience: float) -> None:
         """Ask every client within `spread` seconds to go on at `url`; wait at most `patience` seconds until all did."""
         self.is_ending = True
-        self.moderate(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
+        self.act(lambda conference: migration.begin(conference, url, reason, spread=spread, patience=patience))
         await self._until_empty(patience)
 
     async def shut_down(self, patience: float) -> None:
@@ -152,12 +152,12 @@ class Server:
                 commands.append(CloseSocket(socket, CloseCode.INTERNAL, "internal_error"))
         self._finish(commands)
 
-    def moderate(self, act: Callable[[Conference], None]) -> None:
-        """Carry out a verb of moderation.py that came from outside of every room. Raises Refused."""
+    def act(self, wish: Callable[[Conference], None]) -> None:
+        """Do to the conference what is asked from outside of it, by an operator or this process. Raises Refused."""
         conference = self._conference
         conference.at = Instant(time.monotonic(), time.time())
         try:
-            act(conference)
+            wish(conference)
         finally:
             self._finish(conference.take_commands())
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import running_chromium
 from tests.support.firefox import running_firefox

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 from tests.support.browser import Page
 from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import Chromium, running_chromium

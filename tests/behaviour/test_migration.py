@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 from tests.support.call import Person, all_meet, enter, new_room, prepare
 from tests.support.chromium import Chromium
 from tests.support.server import RunningServer, running_server

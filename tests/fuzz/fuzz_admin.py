@@ -24,9 +24,9 @@ class _Server:
         self.members = [self.stage.joins("mod", grant=MODERATOR), self.stage.joins("ada")]
         self.members[1].publishes(("a0", "microphone"))
 
-    def moderate(self, act: Callable[[Conference], None]) -> None:
+    def act(self, wish: Callable[[Conference], None]) -> None:
         try:
-            act(self.stage.conference)
+            wish(self.stage.conference)
         finally:
             self.stage.carries_out(self.stage.conference.take_commands())
 

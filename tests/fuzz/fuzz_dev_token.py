@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalling.http import _DevTokens
-from signalling.tokens import Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import Tokens
 
 TOKENS = Tokens([secret_key("dev", b"a secret for fuzzing and for nothing else")])
 COUNTS: Any = Mock()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hmac
 
-from signalling.tokens import LEEWAY, MAX_NAME, AdminTokens, TokenError, Tokens, secret_key
+from signalling.admin_tokens import AdminTokens
+from signalling.keys import LEEWAY, MAX_NAME, TokenError, secret_key
+from signalling.tokens import Tokens
 
 SECRET = b"a secret for fuzzing and for nothing else"
 TOKENS, ADMIN_TOKENS = Tokens([secret_key("k", SECRET)]), AdminTokens([secret_key("k", SECRET)])

@@ -16,8 +16,9 @@ from websockets.typing import Subprotocol
 from signalling import messages as m
 from signalling.app import Running, running
 from signalling.config import Settings
+from signalling.keys import secret_key
 from signalling.option_values import OFF, Bind
-from signalling.tokens import SOURCES, Grant, secret_key
+from signalling.tokens import SOURCES, Grant
 from state.modes import Mode
 from state.sharing import Sharing
 from tests.support.fake_media import FakeMediaPlane

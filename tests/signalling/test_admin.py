@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from signalling import messages as m
+from signalling.admin_tokens import AdminTokens
+from signalling.keys import secret_key
 from signalling.option_values import Bind
-from signalling.tokens import AdminTokens, secret_key
 from tests.support.waiting import eventually
 
 from .conftest import House, Open

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from signalling.keys import secret_key
 from signalling.option_values import Bind
-from signalling.tokens import secret_key
 from state.modes import Mode
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.waiting import eventually

@@ -19,9 +19,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from signalling import certificates
 from signalling import messages as m
 from signalling.config import Settings
+from signalling.keys import secret_key
 from signalling.option_values import ConfigError
 from signalling.parts import build_certificate
-from signalling.tokens import SOURCES, Grant, secret_key
+from signalling.tokens import SOURCES, Grant
 from tests.support.certificates import Pem, make
 from tests.support.server import running_server
 from tests.support.waiting import eventually, in_time

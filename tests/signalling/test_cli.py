@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from signalling.admin_tokens import AdminTokens, Operator
 from signalling.cli import main
-from signalling.tokens import AdminTokens, Grant, Operator, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import Grant, Tokens
 
 SECRET = "a-secret-that-is-long-enough-to-be-one"
 

@@ -6,9 +6,11 @@ import time
 
 import pytest
 
-from signalling.doors import MOST_PER_ROOM, Doors, Unreadable
+from signalling.door_words import Unreadable
+from signalling.doors import MOST_PER_ROOM, Doors
+from signalling.keys import LEEWAY
 from signalling.messages import MAX_METADATA_FIELDS
-from signalling.tokens import LEEWAY, Claims, Grant
+from signalling.tokens import Claims, Grant
 from state.model import Identity, RoomName
 from state.settings import RoomSettings
 from state.wire import MAX_COUNT, dump_settings, parse_settings

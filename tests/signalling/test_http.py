@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from signalling import http, websocket_protocol
 from signalling import messages as m
-from signalling.tokens import secret_key
+from signalling.keys import secret_key
 from tests.support.redis_server import redis_server
 from tests.support.waiting import eventually, in_time
 

@@ -152,7 +152,7 @@ async def test_settings_that_were_written_apart_are_counted_when_they_meet(share
 
 def write(home: House, title: str) -> None:
     room = RoomName("room")
-    home.server.moderate(lambda conference: moderation.set_metadata(conference, room, {"title": title}, "admin"))
+    home.server.act(lambda conference: moderation.set_metadata(conference, room, {"title": title}, "admin"))
 
 
 def title_at(home: House) -> str:

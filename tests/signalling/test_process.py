@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from signalling import messages as m
+from signalling.admin_tokens import AdminTokens
 from signalling.config import load
-from signalling.tokens import SOURCES, AdminTokens, Grant, Tokens
+from signalling.tokens import SOURCES, Grant, Tokens
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import in_time
 

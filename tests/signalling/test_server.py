@@ -309,7 +309,7 @@ async def test_moderation_from_outside_reaches_clients_and_is_counted_and_logged
 ) -> None:
     caplog.set_level("INFO", "signalling")
     async with house() as home, home.member("ada") as ada:
-        home.server.moderate(lambda conference: moderation.ban(conference, RoomName("room"), Identity("ada"), "admin"))
+        home.server.act(lambda conference: moderation.ban(conference, RoomName("room"), Identity("ada"), "admin"))
         assert (await ada.hear(m.Goodbye)).code == "banned"
         await ada.is_closed(4003)
         async with home.http() as client:
@@ -321,7 +321,7 @@ async def test_moderation_from_outside_reaches_clients_and_is_counted_and_logged
 async def test_a_verb_that_is_refused_from_outside_says_so(house: Open) -> None:
     async with house() as home:
         with pytest.raises(Refused) as refused:
-            home.server.moderate(lambda conference: moderation.lock(conference, RoomName("room"), "admin"))
+            home.server.act(lambda conference: moderation.lock(conference, RoomName("room"), "admin"))
         assert refused.value.code == "unknown_room"
 
 

@@ -13,7 +13,8 @@ from socket import SOCK_DGRAM
 from typing import Any
 from urllib.parse import urlsplit
 
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 
 from .browser import Page
 from .call import BOTH, Person, enter, new_room, prepare

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from loadtest.owner import Owner
 from loadtest.signalling import Message, Signalling, SignallingError
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 
 from .waiting import in_time
 

@@ -28,7 +28,8 @@ from signalling.events import (
     SocketId,
     Tick,
 )
-from signalling.tokens import SOURCES, Grant, Tokens, secret_key
+from signalling.keys import secret_key
+from signalling.tokens import SOURCES, Grant, Tokens
 
 from .fake_media import accepted
 
