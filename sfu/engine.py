@@ -358,18 +358,18 @@ class Engine:
         self._board.start_ready(now)
         peers = [member.peer for member in self._members.values() if member.peer is not None]
         for peer in peers:
-            peer.repair(now)
+            peer.rtcp.repair(now)
             peer.transport.repeat_checks(now)
         if self._ticks % _FEEDBACK_TICKS == 0:
             self._board.follow_moves(now)
             self.ports.give_queues((path for peer in peers if (path := peer.transport.path) is not None), now)
             for peer in peers:
-                peer.send_feedback()
+                peer.rtcp.send_feedback()
         if self._ticks % _SPEAKER_TICKS == 0:
             self._update_speakers(peers)
         if self._ticks % _REPORT_TICKS == 0:
             for peer in peers:
-                peer.send_reports(now)
+                peer.rtcp.send_reports(now)
                 peer.transport.check_liveness(now)
             self._demux.prune()
             self.ports.sweep(now)

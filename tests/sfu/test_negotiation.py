@@ -83,7 +83,7 @@ def test_a_track_that_is_left_out_ends_and_its_section_stays_quiet() -> None:
     outcome = apply(peer, "chromium_publish", leave_out=mid)
     assert [ended.mid for ended in outcome.ended] == [mid]
     assert mid not in peer.published
-    assert all(source.published.mid != mid for source in peer._sources.values())
+    assert all(source.published.mid != mid for source in peer.sources.by_ssrc.values())
 
 
 def test_another_track_in_the_same_section_ends_the_one_before() -> None:
