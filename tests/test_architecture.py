@@ -40,6 +40,7 @@ SHELLS = {
     "signalling.websocket_protocol",
     "state.link",
     "sfu.addresses",
+    "sfu.connections",
     "sfu.demux",
     "sfu.dtls",
     "sfu.engine",

@@ -111,8 +111,8 @@ async def test_an_ice_restart_keeps_the_connection_and_its_keys(media: Engine) -
     assert answer.ice_ufrag != old
     await eventually(lambda: before.transport.ice.ufrags == (answer.ice_ufrag,), every=0.005)
     assert media._board.members[ANN].peer is before
-    media._demux.prune()
-    assert list(media._demux._ufrags) == [answer.ice_ufrag]
+    media._connections.demux.prune()
+    assert list(media._connections.demux._ufrags) == [answer.ice_ufrag]
     await ann.transport.close()
 
 
@@ -174,14 +174,14 @@ async def test_a_closed_peer_is_in_no_table_any_more(media: Engine) -> None:
     assert set(media._board.members) == {BOB}
     assert set(media._board.tracks) == {"bob-v"}
     assert media._board.members[BOB].wishes == {}
-    assert {peer.id for routes in media._demux._routes.values() for peer in routes.values()} == {BOB}
-    assert {peer.id for peer in media._demux._ufrags.values()} == {BOB}
+    assert {peer.id for routes in media._connections.demux._routes.values() for peer in routes.values()} == {BOB}
+    assert {peer.id for peer in media._connections.demux._ufrags.values()} == {BOB}
     assert (bobs._groups, bobs._running, bobs._waiting) == ({}, {}, {})
     await eventually(lambda: ann.transport.closed_by_server, every=0.005)
     await media.close_peer(BOB)
-    assert not any((media._board.members, media._board.tracks, media._demux._ufrags))
-    assert not any(media._demux._routes.values())
-    await eventually(lambda: not media._dirty and len(media._tasks._tasks) == 1, every=0.005)
+    assert not any((media._board.members, media._board.tracks, media._connections.demux._ufrags))
+    assert not any(media._connections.demux._routes.values())
+    await eventually(lambda: not media._connections._dirty and len(media._tasks._tasks) == 1, every=0.005)
     for client in (ann, bob):
         await client.transport.close()
 
@@ -281,7 +281,7 @@ async def test_a_member_closed_while_its_old_connection_ends_gets_no_new_one(med
     again.receive(1, 0)
     answered, _ = await asyncio.gather(again.offer(), media.close_peer(ANN), return_exceptions=True)
     assert isinstance(answered, MediaError)
-    assert not any((media._board.members, media._demux._ufrags, media._board.tracks))
+    assert not any((media._board.members, media._connections.demux._ufrags, media._board.tracks))
     await ann.transport.close()
 
 

@@ -263,7 +263,7 @@ async def test_who_leaves_is_told_so_before_the_connection_ends(media: Engine) -
     await media.close_peer(ANN)
     await eventually(lambda: ann.transport.closed_by_server, every=0.005)
     await eventually(lambda: media.ports.gauges()["media_tcp_connections"] == 0, within=5)
-    assert not any(media._demux._routes.values())
+    assert not any(media._connections.demux._routes.values())
     await ann.transport.close()
 
 
