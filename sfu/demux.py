@@ -8,13 +8,10 @@ from . import stun
 from .budgets import STRANGE_CHECKS, Budget
 from .counters import Counters
 from .ice_lite import ufrag_of
+from .path import MAX_DATAGRAM_BYTES, Address, MediaSocket, Path
 from .peer import Peer
 from .probe_answers import ProbeAnswers
-from .transport import MediaSocket, Path
-from .udp import Address
 
-# No SRTP or DTLS packet of a browser is larger, and libsrtp takes none that is.
-MAX_DATAGRAM_BYTES = 1500
 # SRTP packets of unknown addresses that are tried against the keys of a peer. More notices a moved client sooner
 # under a flood, fewer cost less in it.
 _STRAYS_PER_SECOND = 200

@@ -19,9 +19,9 @@ from .addresses import LocalAddress
 from .answer import Candidate, tcp_priority
 from .counters import Counters
 from .framing import FramingError
+from .path import Address
 from .strangers import MOST, Strangers
 from .tcp import TcpConnection
-from .udp import Address
 
 log = logging.getLogger(__name__)
 

@@ -41,7 +41,6 @@ SHELLS = {
     "state.link",
     "sfu.addresses",
     "sfu.connections",
-    "sfu.demux",
     "sfu.dtls",
     "sfu.engine",
     "sfu.handshakes",
