@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from . import stun
+from .candidates import candidate_priority
 
 AnyPath = TypeVar("AnyPath")  # a sfu.path.Path; opaque here
 
@@ -184,7 +185,7 @@ class IceLite(Generic[AnyPath]):
             f"{generation.remote.ufrag}:{generation.local.ufrag}",
             generation.remote.password,
             # RFC 8445 section 7.1.1: the priority that a peer reflexive candidate of ours would have.
-            110 << 24 | 65535 << 8 | 255,
+            candidate_priority("prflx"),
             self._random_bits(64),
             controlling=False,
         )

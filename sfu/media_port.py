@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from .addresses import LocalAddress
-from .answer import Candidate, candidate_priority
+from .candidates import Candidate, candidate_priority
 from .counters import Counters
 from .path import Path
 from .receive_queue import Handle, ReceiveQueue

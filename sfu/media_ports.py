@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from .addresses import LocalAddress
-from .answer import Candidate
+from .candidates import Candidate
 from .counters import Counters
 from .demux import Demux
 from .media_port import MediaPort
