@@ -75,7 +75,7 @@ class Connections:
             self._random_bits,
             self._clock(),
         )
-        pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots)
+        pool: SlotPool[OutboundStream] = SlotPool(self._options.most_slots, member.wishes)
         peer = Peer(
             member.id,
             member.room,
@@ -86,8 +86,6 @@ class Connections:
             self._wall,
             self._options.publish_kbps,
         )
-        for track, wish in member.wishes.items():
-            pool.want(track, wish)
         member.peer = peer
         member.asked = (0, 0)
         self.demux.register(peer)

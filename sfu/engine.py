@@ -62,7 +62,7 @@ class Engine:
         self._options = options
         self._clock = clock
         self._random_bits = random_bits
-        self._offers = OfferReader(options.max_sections)
+        self._offers = OfferReader(options.max_sections, clock)
         self._negotiation = Negotiation(random_bits)
         self._news = asyncio.Event()  # an event waits, or the engine is closed
         self._events = EventQueue(self._news.set)

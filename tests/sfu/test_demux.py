@@ -59,7 +59,7 @@ class World:
             random.Random(1).getrandbits,
             self.clock(),
         )
-        peer = Peer(name, "room", transport, SlotPool({}), 1, self.counters, float)  # type: ignore[arg-type]
+        peer = Peer(name, "room", transport, SlotPool({}, {}), 1, self.counters, float)  # type: ignore[arg-type]
         transport.handle_dtls = lambda datagram: self.heard.append((name, datagram))  # type: ignore[method-assign]
         peer.receive = lambda datagram, now: not self.heard.append((name, datagram))  # type: ignore[func-returns-value]  # type: ignore[method-assign]
         self.demux.register(peer)

@@ -46,7 +46,7 @@ class Connected:
         )
         transport.srtp = Session(Keys(GCM, OURS, THEIRS))
         transport.state = "connected"
-        self.peer = Peer("ann", "room", transport, SlotPool({}), 9, self.counters, float)  # type: ignore[arg-type]
+        self.peer = Peer("ann", "room", transport, SlotPool({}, {}), 9, self.counters, float)  # type: ignore[arg-type]
         self.camera = self.publish("v", track_of(), {1: 2}, {96: VP8}, {97: 96})
         self.microphone = self.publish("a", track_of("audio"), {3: None}, {111: OPUS}, {})
         self.slot = Receiver(5000).stream

@@ -22,7 +22,7 @@ class Room:
     def member(self, name: str, *, slots: int = 0, keys: bool = True) -> Member:
         """A member with so many video slots."""
         member = self.board.members[PeerId(name)] = Member(PeerId(name), "room", 1)
-        member.peer = peer_of()
+        member.peer = peer_of(wishes=member.wishes)
         if keys:
             member.peer.transport.srtp = Session(Keys(GCM, bytes(28), bytes(28)))
         for number in range(slots):
