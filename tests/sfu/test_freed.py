@@ -27,9 +27,8 @@ from sfu.transport import PeerTransport
 from tests.support.freed import nothing_left
 from tests.support.waiting import eventually
 
-from .client import OPTIONS, Client
+from .client import ANN, BOB, OPTIONS, ROOM, Client, client_of, state_of
 from .media import audio, video
-from .test_engine import ANN, BOB, ROOM, client_of, state_of
 
 PARTS = {
     *(Member, Peer, Sources, RtcpExchange, PeerTransport, IceLite, Published, InboundTrack, OutboundStream),
