@@ -6,67 +6,13 @@ its arguments: the same arguments give the same text.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Literal
 
+from .candidates import Candidate, default_destination
 from .codecs import OPUS, CodecKey, Role, answered_extensions, answered_feedback, answered_parameters, is_forwarded
 from .sdp import Codec, Offer, Section
-
-CandidateKind = Literal["host", "srflx", "prflx", "relay"]
-
-# RFC 8445 §5.1.2.2: the recommended type preferences.
-_TYPE_PREFERENCES: Final[Mapping[CandidateKind, int]] = {"host": 126, "prflx": 110, "srflx": 100, "relay": 0}
-# RFC 6544 §4.2 leaves it to us; below all that is direct on UDP, above relays. Browsers take 90 as well.
-_TCP_TYPE_PREFERENCE: Final = 90
-
-
-def candidate_priority(kind: CandidateKind, local_preference: int = 65535, component: int = 1) -> int:
-    """The priority of a candidate (RFC 8445 §5.1.2.1); `local_preference` (0 to 65535) orders those of one kind."""
-    return _priority(_TYPE_PREFERENCES[kind], local_preference, component)
-
-
-def tcp_priority(number: int = 0) -> int:
-    """The priority of the `number`-th address at which we wait for TCP connections (RFC 6544 §4.2).
-
-    Below everything direct on UDP, because on TCP whatever is lost holds up what comes after.
-    """
-    passive = 4  # the direction preference that is recommended for a host candidate
-    return _priority(_TCP_TYPE_PREFERENCE, (passive << 13) + 8191 - number, 1)
-
-
-def _priority(type_preference: int, local_preference: int, component: int) -> int:
-    return (type_preference << 24) + (local_preference << 8) + (256 - component)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An address at which we can be reached; `related` is the base of one that is not a host candidate.
-
-    On TCP we wait for the client to connect ("passive").
-    """
-
-    address: str
-    port: int
-    priority: int = candidate_priority("host")
-    foundation: str = "1"
-    kind: CandidateKind = "host"
-    related: tuple[str, int] | None = None
-    transport: Literal["udp", "tcp"] = "udp"
-
-    def attribute(self) -> str:
-        """The `a=candidate` line (RFC 8839 §5.1, RFC 6544 §4.5)."""
-        where = f"{self.address} {self.port} typ {self.kind}"
-        line = f"a=candidate:{self.foundation} 1 {self.transport} {self.priority} {where}"
-        if self.transport == "tcp":
-            return f"{line} tcptype passive"
-        if self.kind == "host":
-            return line
-        # "<rel-addr> and <rel-port> MUST be present for server reflexive, peer reflexive, and relayed candidates";
-        # who does not want to tell them writes the unspecified address and port 9.
-        address, port = self.related or (_ANY[_family(self.address)], 9)
-        return f"{line} raddr {address} rport {port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +187,6 @@ def _with_tagged_section_kept(offer: Offer, plans: Sequence[SectionPlan]) -> Seq
     ]
 
 
-_ANY: Final = {"IP4": "0.0.0.0", "IP6": "::"}  # noqa: S104 - written, not bound
-
-
-def _family(address: str) -> Literal["IP4", "IP6"]:
-    return "IP6" if ipaddress.ip_address(address).version == 6 else "IP4"
-
-
 def _rejected(section: Section) -> Iterator[str]:
     # RFC 3264 §6: "To reject an offered stream, the port number in the corresponding stream in the answer MUST be set
     # to zero"; formats are then meaningless but must be there.
@@ -261,13 +200,9 @@ def _rejected(section: Section) -> Iterator[str]:
 def _head(plan: SectionPlan, candidates: Sequence[Candidate]) -> Iterator[str]:
     formats = [payload_type for codec in plan.codecs for payload_type in _in_order(codec)]
     formats += [codec.rtx_payload_type for codec in plan.codecs if codec.rtx_payload_type is not None]
-    # The default destination: what most clients could reach, so UDP, and IPv4 where there is any (RFC 8445 §5.1.4).
-    by_default = sorted(
-        (c for c in candidates if c.transport == "udp"), key=lambda c: (_family(c.address) == "IP6", -c.priority)
-    )
-    address, port = (by_default[0].address, by_default[0].port) if by_default else (_ANY["IP4"], 9)
-    yield f"m={plan.section.kind} {port} {plan.section.protocol} {' '.join(map(str, formats))}"
-    yield f"c=IN {_family(address)} {address}"
+    there = default_destination(candidates)
+    yield f"m={plan.section.kind} {there.port} {plan.section.protocol} {' '.join(map(str, formats))}"
+    yield f"c=IN {there.family} {there.address}"
 
 
 def _body(plan: SectionPlan, offer: Offer, start_bitrate_kbps: int | None) -> Iterator[str]:

@@ -42,6 +42,9 @@ CHECKS: Final = Rate(per_second=100, burst=200)
 # let who knows many names keep us busy with forgeries; fewer makes many moves at the same time slower. Who is not yet
 # connected is not held to it, so that nobody can shut newcomers out by it.
 STRANGE_CHECKS: Final = Rate(per_second=2_000, burst=200)
+# SRTP packets of unknown addresses that are tried against the keys of a peer. More notices a moved client sooner under
+# a flood, fewer cost less in it.
+STRAYS: Final = Rate(per_second=200, burst=200)
 # Probes of relays that we answer, of each of their logins: one check to each of our addresses and four more through
 # each relay, all relays at once after a start; with four addresses that are 250 relays. More costs up to 40 µs each;
 # fewer would make relays look silent that are not.

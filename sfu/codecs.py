@@ -140,8 +140,6 @@ def answered_feedback(kind: str, role: Role, offered: frozenset[str], *, rtx: bo
 
 # Header extensions (RFC 8285).
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
-RID: Final = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-REPAIRED_RID: Final = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 AUDIO_LEVEL: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 VIDEO_ORIENTATION: Final = "urn:3gpp:video-orientation"
 ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import stun
-from .budgets import STRANGE_CHECKS, Budget
+from .budgets import STRANGE_CHECKS, STRAYS, Budget
 from .counters import Counters
 from .ice_lite import ufrag_of
+from .path import MAX_DATAGRAM_BYTES, Address, MediaSocket, Path
 from .peer import Peer
 from .probe_answers import ProbeAnswers
-from .transport import MediaSocket, Path
-from .udp import Address
-
-# No SRTP or DTLS packet of a browser is larger, and libsrtp takes none that is.
-MAX_DATAGRAM_BYTES = 1500
-# SRTP packets of unknown addresses that are tried against the keys of a peer. More notices a moved client sooner
-# under a flood, fewer cost less in it.
-_STRAYS_PER_SECOND = 200
 
 
 class Demux:
@@ -36,9 +29,7 @@ class Demux:
         self._probes = probes or ProbeAnswers({})
         self._ufrags: dict[str, Peer] = {}
         self._routes: dict[MediaSocket, dict[Address, Peer]] = {}
-        self._stray_tokens = float(_STRAYS_PER_SECOND)
-        self._stray_at = clock()
-        self._strange_checks = Budget(STRANGE_CHECKS)
+        self._strays, self._strange_checks = Budget(STRAYS), Budget(STRANGE_CHECKS)
 
     def register(self, peer: Peer) -> None:
         """Answer checks for the newest ICE credentials of `peer` too."""
@@ -163,11 +154,8 @@ class Demux:
         own might be five seconds away. Trying costs a decryption, so strangers get few tries.
         """
         now = self._clock()
-        self._stray_tokens = min(_STRAYS_PER_SECOND, self._stray_tokens + (now - self._stray_at) * _STRAYS_PER_SECOND)
-        self._stray_at = now
-        if self._stray_tokens < 1 or len(datagram) < 12:
+        if len(datagram) < 12 or not self._strays.take(now):
             return False
-        self._stray_tokens -= 1
         for peer in set(self._ufrags.values()):
             if peer.has_heard(datagram):
                 if peer.receive(datagram, now):

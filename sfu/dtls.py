@@ -32,7 +32,6 @@ _PROFILES = [SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_8
 # RFC 8827 section 6.5 demands the first of these of everybody. aiortc's own list goes on with suites of CBC and SHA-1.
 _CIPHERS = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
 _DTLS_1_2 = 0xFEFD
-FINGERPRINT_ALGORITHMS = frozenset(aiortc_dtls.X509_DIGEST_ALGORITHMS)
 
 # A handshake has a dozen datagrams and afterwards there is at most an alert; what comes beyond that is dropped.
 _QUEUE_DATAGRAMS = 32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .media_plane import MediaEvent, PeerId, PeerStateChanged, SpeakersChanged, TrackUnreceivable
 
 _Key = tuple[type[MediaEvent], str, str]
@@ -11,20 +13,29 @@ class EventQueue:
     """First in, first out; an event replaces, and goes behind, a waiting one that it makes obsolete.
 
     Every event tells a whole state, so that who missed the one before has missed nothing. What may wait is bounded by
-    the peers, rooms and subscriptions there are, however slowly it is read.
+    the peers, rooms and subscriptions there are, however slowly it is read. `arrived` is called after each `put`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arrived: Callable[[], None]) -> None:
+        self._arrived = arrived
         self._waiting: dict[_Key, MediaEvent] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, event: MediaEvent) -> None:
-        """Add an event."""
+        """Add an event, unless the queue is closed."""
+        if self._closed:
+            return
         key = _key(event)
         self._waiting.pop(key, None)
         self._waiting[key] = event
+        self._arrived()
+
+    def close(self) -> None:
+        """Let no more events in; those that wait may still be taken."""
+        self._closed = True
 
     def forget_states(self, peer: PeerId) -> None:
         """What was said of a peer's connection does not matter any more: it is to have another one."""

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from . import stun
+from .candidates import candidate_priority
 
-Path = TypeVar("Path")  # a local socket and a remote address; opaque here
+AnyPath = TypeVar("AnyPath")  # a sfu.path.Path; opaque here
 
 # Chromium sends consent checks every 2.5 s, Firefox about every 5 s (RFC 7675 section 5.1).
 DISCONNECTED_AFTER = 15.0
@@ -65,10 +66,10 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class _OwnCheck(Generic[Path]):
+class _OwnCheck(Generic[AnyPath]):
     """A check of ours that waits for its answer, and what its path becomes then."""
 
-    path: Path
+    path: AnyPath
     generation: Generation
     priority: int
     datagram: bytes
@@ -86,16 +87,16 @@ def ufrag_of(transaction_id: bytes) -> str:
     return transaction_id[:_UFRAG_BYTES].hex()
 
 
-class IceLite(Generic[Path]):
+class IceLite(Generic[AnyPath]):
     """All times are monotonic seconds. `random_bits` makes transaction ids that nobody can guess."""
 
     def __init__(self, local: Credentials, remote: Credentials, random_bits: RandomBits, now: float) -> None:
         self._generations = [Generation(local, remote)]
         self._random_bits = random_bits
-        self._checks: dict[bytes, _OwnCheck[Path]] = {}
+        self._checks: dict[bytes, _OwnCheck[AnyPath]] = {}
         self._used: Generation | None = None
         self._priority = -1
-        self.selected: Path | None = None
+        self.selected: AnyPath | None = None
         self.selected_heard = now
         """When something authentic last arrived on the path in use; media counts too, its receiver sets this."""
         self.proven = False
@@ -118,7 +119,7 @@ class IceLite(Generic[Path]):
 
     # ------------------------------------------------------------------------------------------- theirs
 
-    def handle_check(self, check: stun.Binding, path: Path, source: tuple[str, int], now: float) -> Verdict | None:
+    def handle_check(self, check: stun.Binding, path: AnyPath, source: tuple[str, int], now: float) -> Verdict | None:
         """A binding request for one of our ufrags arrived on `path`. None: not authentic, say nothing."""
         ufrag = check.username.partition(":")[0]
         generation = next((known for known in self._generations if known.local.ufrag == ufrag), None)
@@ -148,7 +149,7 @@ class IceLite(Generic[Path]):
             return True
         return priority >= self._priority or now - self.selected_heard > SILENT_AFTER
 
-    def _select(self, path: Path, generation: Generation, priority: int, now: float) -> bool:
+    def _select(self, path: AnyPath, generation: Generation, priority: int, now: float) -> bool:
         """Use `path` from now on. True if it is another one."""
         changed = path != self.selected
         self.selected, self._priority, self.selected_heard = path, priority, now
@@ -160,18 +161,18 @@ class IceLite(Generic[Path]):
 
     # ------------------------------------------------------------------------------------------- ours
 
-    def consider(self, path: Path, now: float) -> bytes | None:
+    def consider(self, path: AnyPath, now: float) -> bytes | None:
         """Something authentic arrived on another path. A check to send there, if the one in use is silent."""
         if self._used is None or not self.proven or now - self.selected_heard <= SILENT_AFTER:
             return None
         return self._check(path, self._used, self._priority, now)
 
-    def lost(self, path: Path) -> None:
+    def lost(self, path: AnyPath) -> None:
         """`path` is closed: if media took it, the next one that something authentic comes by is asked at once."""
         if path == self.selected:
             self.selected_heard = -math.inf
 
-    def _check(self, path: Path, generation: Generation, priority: int, now: float) -> bytes | None:
+    def _check(self, path: AnyPath, generation: Generation, priority: int, now: float) -> bytes | None:
         for pending in self._checks.values():
             if pending.path == path and pending.generation is generation:
                 pending.priority = max(pending.priority, priority)
@@ -184,14 +185,14 @@ class IceLite(Generic[Path]):
             f"{generation.remote.ufrag}:{generation.local.ufrag}",
             generation.remote.password,
             # RFC 8445 section 7.1.1: the priority that a peer reflexive candidate of ours would have.
-            110 << 24 | 65535 << 8 | 255,
+            candidate_priority("prflx"),
             self._random_bits(64),
             controlling=False,
         )
         self._checks[transaction_id] = _OwnCheck(path, generation, priority, datagram, now + _RETRY_INTERVAL)
         return datagram
 
-    def due(self, now: float) -> list[tuple[Path, bytes]]:
+    def due(self, now: float) -> list[tuple[AnyPath, bytes]]:
         """Our checks to send again now; those that nobody answers are given up."""
         again = []
         for transaction_id, check in list(self._checks.items()):
@@ -205,7 +206,7 @@ class IceLite(Generic[Path]):
             again.append((check.path, check.datagram))
         return again
 
-    def handle_response(self, response: stun.Binding, path: Path, now: float) -> bool:
+    def handle_response(self, response: stun.Binding, path: AnyPath, now: float) -> bool:
         """An answer to a check of ours arrived on `path`, which media takes now. False if it is not believed."""
         check = self._checks.get(response.transaction_id)
         # Section 7.2.5.2.1: an answer from elsewhere than the check went to does not count.

@@ -228,7 +228,7 @@ class InboundTrack:
     def _skipped(self, first: int, end: int, now: float) -> None:
         """Repair the packets from `first` up to but not including `end`, or begin anew with a keyframe."""
         if end - first > _A_FEW and now - self.last_at > _OUTAGE:
-            self.loss.give_up(end - first)
+            self.loss.give_up()
             self.want_keyframe(now)
         elif not self.loss.gap(first, end, now):
             self.want_keyframe(now)

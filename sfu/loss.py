@@ -27,8 +27,6 @@ class LossRepair:
     def __init__(self) -> None:
         self._missing: dict[int, _Gap] = {}
         self.missed = 0  # asked for at least once; those that came a little late by themselves are not among them
-        self.repaired = 0
-        self.given_up = 0
 
     def __bool__(self) -> bool:
         return bool(self._missing)
@@ -36,21 +34,19 @@ class LossRepair:
     def gap(self, first: int, end: int, now: float) -> bool:
         """Packets `first` up to but not including `end` were skipped. False if they are too many to repair."""
         if len(self._missing) + end - first > MAX_MISSING:
-            self.give_up(end - first)
+            self.give_up()
             return False
         for index in range(first, end):
             self._missing[index] = _Gap(now + _REORDER_WAIT)
         return True
 
-    def give_up(self, skipped: int) -> None:
-        """What is missing, and `skipped` packets more, is not worth repairing any more."""
-        self.given_up += len(self._missing) + skipped
+    def give_up(self) -> None:
+        """What is missing is not worth repairing any more."""
         self._missing.clear()
 
     def arrived(self, index: int) -> None:
         """A packet older than the newest arrived, late or repaired."""
-        if self._missing.pop(index, None) is not None:
-            self.repaired += 1
+        self._missing.pop(index, None)
 
     def due(self, now: float) -> list[int]:
         """The 16-bit sequence numbers to ask for now, oldest first, at most MAX_ASKED."""
@@ -62,7 +58,6 @@ class LossRepair:
                 continue
             if gap.tries >= _MAX_TRIES:
                 del self._missing[index]
-                self.given_up += 1
                 continue
             self.missed += gap.tries == 0
             gap.tries += 1

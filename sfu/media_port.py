@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from .addresses import LocalAddress
-from .answer import Candidate, candidate_priority
+from .candidates import Candidate, candidate_priority
 from .counters import Counters
+from .path import Path
 from .receive_queue import Handle, ReceiveQueue
-from .udp import Address, UdpSocket
+from .udp import UdpSocket
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ _QUEUES_AT_ONCE: Final = 32
 REST: Final = 0.002
 # How long to do without more queues when the system gives none, in seconds.
 _RETRY_AFTER: Final = 5.0
-
-Path = tuple[UdpSocket, Address]
 
 
 class MediaPort:
@@ -130,8 +129,8 @@ class MediaPort:
     # ------------------------------------------------------------------------------------------- own queues
 
     def give_queues(self, paths: Iterable[Path], now: float) -> None:
-        """Let these paths, and no other, have a queue of their own, as far as there are enough."""
-        wanted = dict.fromkeys(paths)
+        """Let those of these paths that are ours, and no other, have a queue of their own, if there are enough."""
+        wanted = {path: path.socket for path in paths if isinstance(path.socket, UdpSocket)}
         for path in [path for path in self._own if path not in wanted]:
             self._take_back(path)
         missing = [path for path in wanted if path not in self._own]
@@ -141,15 +140,14 @@ class MediaPort:
             return
         for path in missing:
             try:
-                self._give(path)
+                self._give(path, wanted[path])
             except OSError as error:
                 self._counters.own_queues_failed += 1
                 self._retry_at = now + _RETRY_AFTER
                 log.warning("a participant shares the receive queue of strangers: %s", error)
 
-    def _give(self, path: Path) -> None:
-        udp, address = path
-        kernel = udp.connected(address)
+    def _give(self, path: Path, udp: UdpSocket) -> None:
+        kernel = udp.connected(path.address)
         self._poll.register(kernel, select.EPOLLIN)
         queue = ReceiveQueue(udp, kernel, self._handle, self._counters, shared=False)
         self._own[path] = self._queues[kernel.fileno()] = queue

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from .addresses import LocalAddress
-from .answer import Candidate
+from .candidates import Candidate
 from .counters import Counters
 from .demux import Demux
 from .media_port import MediaPort
+from .path import Path
 from .tcp_port import TcpPort
-from .transport import Path
-from .udp import UdpSocket
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class MediaPorts:
 
     def give_queues(self, paths: Iterable[Path], now: float) -> None:
         """Let those of these paths that are on UDP have a queue of their own; a connection is one already."""
-        self._udp.give_queues(((one.socket, one.address) for one in paths if isinstance(one.socket, UdpSocket)), now)
+        self._udp.give_queues(paths, now)
 
     def sweep(self, now: float) -> None:
         """End connections that are of no use any more. Call it about once a second."""

@@ -130,7 +130,7 @@ class Negotiation:
             rtx_ssrc=stream.rtx_ssrc if has_rtx else None,
             stream_id=f"slot-{stream.number}",
             track_id=f"slot-{stream.number}-{kind}",
-            cname=peer.cname,
+            cname=peer.rtcp.cname,
         )
 
     def _new_stream(self, peer: Peer) -> OutboundStream:
@@ -139,7 +139,7 @@ class Negotiation:
         taken = {known for stream in peer.streams.values() for known in (stream.ssrc, stream.rtx_ssrc)}
         while len(ssrcs) < 2:
             ssrc = self._random_bits(32)
-            if ssrc and ssrc not in taken and ssrc not in ssrcs and ssrc != peer.rtcp_ssrc:
+            if ssrc and ssrc not in taken and ssrc not in ssrcs and ssrc != peer.rtcp.ssrc:
                 ssrcs.append(ssrc)
         first, first_rtx = (self._random_bits(15) % FIRST_NUMBER_BELOW for _ in range(2))
         stream = OutboundStream(ssrcs[0], ssrcs[1], first, first_rtx)

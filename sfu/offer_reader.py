@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from typing import Final
 
 from .sdp import LONG_CHARACTERS, MAX_CHARACTERS, Offer, offer_in_steps, parse_offer
@@ -16,8 +16,8 @@ SLICE: Final = 0.002  # seconds
 class OfferReader:
     """One long offer after the other, so that between two batches of packets there is one slice and not a hundred."""
 
-    def __init__(self, max_sections: int) -> None:
-        self._max_sections = max_sections
+    def __init__(self, max_sections: int, clock: Callable[[], float]) -> None:
+        self._max_sections, self._clock = max_sections, clock
         self._turn = asyncio.Lock()
 
     async def read(self, sdp: str) -> Offer:
@@ -26,13 +26,13 @@ class OfferReader:
             return parse_offer(sdp, max_sections=self._max_sections)
         async with self._turn:
             steps = offer_in_steps(sdp, max_sections=self._max_sections)
-            began = time.monotonic()
+            began = self._clock()
             while True:
                 try:
                     next(steps)
                 except StopIteration as end:
                     offer: Offer = end.value
                     return offer
-                if time.monotonic() - began > SLICE:
+                if self._clock() - began > SLICE:
                     await asyncio.sleep(0)
-                    began = time.monotonic()
+                    began = self._clock()

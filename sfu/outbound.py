@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from .codecs import CodecKey
 from .pacer import Pacer
@@ -18,9 +18,6 @@ from .packet_ring import PacketRing, Stored
 from .rtp import pack_extensions, pack_fixed_header
 from .sequence import extend
 from .srtp import Session, SrtpError
-
-if TYPE_CHECKING:
-    from .inbound import InboundTrack
 
 # RFC 3711 section 3.3.1: a receiver guesses the roll-over counter, so the first number stays away from the wrap.
 FIRST_NUMBER_BELOW = 1 << 15
@@ -37,6 +34,21 @@ _RESEND_BURST = 150.0
 _PAST = 1.0
 # One datagram can ask for six thousand packets: looking for those that are not there, or not due, costs a little too.
 _LOOKUP_COST = 1 / 16
+
+
+class TravellingTrack(Protocol):
+    """The track that travels in a stream, as far as the stream and its receiver have to do with it."""
+
+    ring: PacketRing
+    clock_rate: int
+    last_timestamp: int
+    sync: tuple[float, int] | None
+
+    def want_keyframe(self, now: float) -> None:
+        """The receiver needs a keyframe."""
+
+    def detach(self, stream: OutboundStream, now: float) -> None:
+        """Send to `stream` no more."""
 
 
 class PayloadTypes(NamedTuple):
@@ -120,7 +132,7 @@ class OutboundStream:
         self.rtx_ssrc = rtx_ssrc
         self.codecs: Mapping[CodecKey, PayloadTypes] = {}
         self.extensions = HeaderExtensions(0, 0)
-        self.track: InboundTrack | None = None
+        self.track: TravellingTrack | None = None
         self.next_number = first_number
         self._rtx_number = first_rtx_number
         self._skipped: set[int] = set()
@@ -157,7 +169,9 @@ class OutboundStream:
 
     # ------------------------------------------------------------------------------------------- numbers
 
-    def start(self, track: InboundTrack, number: int, timestamp: int, payload_types: PayloadTypes, now: float) -> None:
+    def start(
+        self, track: TravellingTrack, number: int, timestamp: int, payload_types: PayloadTypes, now: float
+    ) -> None:
         """The next packet is `track`'s packet `number`: continue our numbers and timestamps from the last track's."""
         self.number_offset = self.next_number - number
         if self._timestamp is None:

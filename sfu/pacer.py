@@ -71,8 +71,3 @@ class Pacer(Generic[Item]):
             self._allowance -= size
             taken.append(item)
         return taken
-
-    def clear(self) -> None:
-        """Nobody listens any more."""
-        self._waiting.clear()
-        self._bytes = 0

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 from .counters import Counters
-from .udp import Address, UdpSocket, kernel_drops
+from .path import Address
+from .udp import UdpSocket, kernel_drops
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ unpack_fixed_header = FIXED_HEADER.unpack_from
 
 ONE_BYTE_PROFILE = 0xBEDE
 TWO_BYTE_PROFILE = 0x1000  # the low four bits ("appbits") are the application's
-MAX_PACKET_BYTES = 1500
 
 
 class RtpError(Exception):

@@ -15,7 +15,7 @@ from .sdp_lines import TOKEN, Block, SdpError, number
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
-MAX_PER_SECTION: Final = 128  # formats, header extensions, SSRCs, rids: of each at most so many
+MAX_PER_SECTION: Final = 128  # formats, header extensions, SSRCs: of each at most so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,6 @@ class Section:
     codecs: tuple[Codec, ...] = ()
     extensions: Mapping[str, int] = field(default_factory=dict)
     ssrcs: tuple[Ssrc, ...] = ()
-    rids: tuple[str, ...] = ()
-    msid: tuple[str, str] | None = None
-    """(stream id, track id)"""
 
     @property
     def is_media(self) -> bool:
@@ -117,8 +114,6 @@ def read_section(block: Block, index: int, session: Block, bundle: tuple[str, ..
         codecs=_codecs(block, payload_types) if media else (),
         extensions=_extensions(block, session) if media else {},
         ssrcs=_ssrcs(block),
-        rids=_rids(block),
-        msid=_msid(block),
     )
 
 
@@ -260,19 +255,3 @@ def _ssrcs(block: Block) -> tuple[Ssrc, ...]:
         raise SdpError("SSRC groups contradict each other")
     ordered = dict.fromkeys([*primaries, *rtx])
     return tuple(Ssrc(primary, rtx.get(primary)) for primary in ordered if primary not in repairing)
-
-
-def _rids(block: Block) -> tuple[str, ...]:
-    fields = [value.split() for value in block.all("rid")]
-    rids = tuple(dict.fromkeys(f[0] for f in fields if len(f) >= 2 and f[1] == "send"))
-    if len(rids) > MAX_PER_SECTION or not all(re.fullmatch(r"[A-Za-z0-9_-]{1,32}", rid) for rid in rids):
-        raise SdpError("malformed or too many rids")
-    return rids
-
-
-def _msid(block: Block) -> tuple[str, str] | None:
-    values = block.all("msid")
-    if not values:
-        return None
-    stream, _, track = values[0].partition(" ")
-    return stream, track

@@ -44,11 +44,14 @@ class Wish:
 
 @dataclass(slots=True)
 class SlotPool(Generic[Slot]):
-    """The slots of one receiver, its wishes, and who sits where. `most` bounds the slots of each kind."""
+    """The slots of one receiver, and who sits where.
+
+    `most` bounds the slots of each kind; `wishes`, the oldest first, are the receiver's, which goes on changing them.
+    """
 
     most: Mapping[Kind, int]
+    wishes: Mapping[TrackId, Wish]
     _seats: dict[Kind, list[_Seat[Slot]]] = field(default_factory=lambda: {"audio": [], "video": []})
-    _wishes: dict[TrackId, Wish] = field(default_factory=dict)
     _refused: set[TrackId] = field(default_factory=set)
     _told: set[TrackId] = field(default_factory=set)
 
@@ -57,13 +60,8 @@ class SlotPool(Generic[Slot]):
         self._seats[kind].append(_Seat(mid, slot))
         return len(self._seats[kind]) - 1
 
-    def want(self, track: TrackId, wish: Wish) -> None:
-        """The receiver wants `track`; `fill` will seat it when there is room."""
-        self._wishes.setdefault(track, wish)
-
     def drop(self, track: TrackId) -> Slot | None:
-        """The receiver does not want `track`, or it ended. Returns the slot it sat in."""
-        self._wishes.pop(track, None)
+        """The wish for `track` is gone. Returns the slot it sat in."""
         self._refused.discard(track)
         self._told.discard(track)
         return self._leave(track)
@@ -89,7 +87,7 @@ class SlotPool(Generic[Slot]):
         """Seat every wish for which there is a slot, oldest first. Returns the new pairs."""
         seated = {seat.track for seats in self._seats.values() for seat in seats}
         new = []
-        for track, wish in self._wishes.items():
+        for track, wish in self.wishes.items():
             if track in seated or track in self._refused:
                 continue
             seat = self._best_seat(wish)
@@ -100,7 +98,7 @@ class SlotPool(Generic[Slot]):
 
     def wanted(self, kind: Kind) -> int:
         """How many slots of `kind` the wishes could fill, within the bound."""
-        wishes = sum(wish.kind == kind and track not in self._refused for track, wish in self._wishes.items())
+        wishes = sum(wish.kind == kind and track not in self._refused for track, wish in self.wishes.items())
         return min(wishes, self.most[kind])
 
     def lacks_slots(self) -> bool:
@@ -110,10 +108,6 @@ class SlotPool(Generic[Slot]):
     def needed(self, kind: Kind) -> int:
         """How many receive sections of `kind` an offer should have in total."""
         return max(self.count(kind), sections_for(self.wanted(kind), self.most[kind]))
-
-    def wishes(self) -> list[tuple[TrackId, Wish]]:
-        """All wishes, oldest first."""
-        return list(self._wishes.items())
 
     def count(self, kind: Kind) -> int:
         """How many slots of `kind` there are."""
@@ -126,10 +120,6 @@ class SlotPool(Generic[Slot]):
     def slot_of(self, track: TrackId) -> Slot | None:
         """The slot in which `track` sits."""
         return next((seat.slot for seat in self._all() if seat.track == track), None)
-
-    def wants(self, track: TrackId) -> bool:
-        """Whether the receiver wants `track`, seated or not."""
-        return track in self._wishes
 
     def layout(self) -> dict[str, TrackId | None]:
         """The whole map, mid to track."""
@@ -157,7 +147,7 @@ class SlotPool(Generic[Slot]):
             if beside is None:
                 rank = 1
             else:
-                neighbour = self._wishes.get(beside)
+                neighbour = self.wishes.get(beside)
                 rank = 0 if neighbour is not None and neighbour.owner == wish.owner else 2
             if best is None or rank < best[0]:
                 best = rank, seat

@@ -11,6 +11,8 @@ _FALL = 0.35
 _FLOOR = 0.12
 MAX_SPEAKERS = 5
 
+Ranking = tuple[tuple[str, float], ...]  # (track, level), the loudest first
+
 
 class LevelMeter:
     """The smoothed level of one track, 0 (silence) to 1 (full scale)."""
@@ -35,8 +37,27 @@ class LevelMeter:
         return self.level
 
 
-def ranking(levels: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+def ranking(levels: Mapping[str, float]) -> Ranking:
     """The loudest tracks with their levels, loudest first; levels are rounded so that equal states compare equal."""
     speaking = [(track, round(level, 1)) for track, level in levels.items() if level >= _FLOOR]
     speaking.sort(key=lambda entry: (-entry[1], entry[0]))
     return tuple(speaking[:MAX_SPEAKERS])
+
+
+class RoomSpeakers:
+    """What was last told of each room."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Ranking] = {}
+
+    def changed(self, levels: Mapping[str, Mapping[str, float]]) -> list[tuple[str, Ranking]]:
+        """The rooms in which others speak now than at the last call; `levels` are those of all, by room and track."""
+        for gone in self._told.keys() - levels.keys():
+            del self._told[gone]
+        changed = []
+        for room, found in levels.items():
+            speakers = ranking(found)
+            if speakers != self._told.get(room, ()):
+                self._told[room] = speakers
+                changed.append((room, speakers))
+        return changed

@@ -13,7 +13,6 @@ import pylibsrtp
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-GCM_TAG_BYTES = 16
 _RTP_KEY_LABEL, _RTP_SALT_LABEL = 0, 2  # RFC 3711 section 4.3.2
 
 Seal = Callable[[bytes, bytes, bytes], bytes]

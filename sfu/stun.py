@@ -1,4 +1,4 @@
-"""STUN binding messages: the only file that imports aioice, behind one strict parser and one exception."""
+"""STUN binding messages: the only file here that imports aioice, behind one strict parser and one exception."""
 
 from __future__ import annotations
 

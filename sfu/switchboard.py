@@ -57,8 +57,6 @@ class Switchboard:
         if published is None or owner is member or owner.room != member.room:
             return
         member.wishes[track_id] = Wish(published.kind, owner.id)
-        if member.peer is not None:
-            member.peer.pool.want(track_id, member.wishes[track_id])
 
     def wishes_for(self, owner: Member) -> dict[TrackId, list[Member]]:
         """Who wants which of the tracks that the member publishes."""

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from .counters import Counters
-from .demux import MAX_DATAGRAM_BYTES
 from .framing import Deframer, framed_together
-from .udp import Address
+from .path import MAX_DATAGRAM_BYTES, Address, tcp_address
 from .write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -37,8 +36,7 @@ class TcpConnection:
         """Raises OSError if the connection is already gone."""
         self.kernel = kernel
         self.number = kernel.fileno()
-        # Never equal to an address of UDP, whose port may be the same.
-        self.address: Address = (peer[0], peer[1], "tcp")
+        self.address = tcp_address(*peer[:2])
         self.closed = False
         self.paused = False  # nothing is read
         self.heard_at = clock()

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from .addresses import LocalAddress
-from .answer import Candidate, tcp_priority
+from .candidates import Candidate, tcp_priority
 from .counters import Counters
 from .framing import FramingError
+from .path import Address
 from .strangers import MOST, Strangers
 from .tcp import TcpConnection
-from .udp import Address
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
 
 from . import stun
 from .counters import Counters
 from .dtls import Certificate, DtlsEndpoint, DtlsError, DtlsTimeout
 from .ice_lite import CLOSED_AFTER, DISCONNECTED_AFTER, Credentials, IceLite, RandomBits
 from .media_plane import PeerState
+from .path import Address, Path
 from .srtp import Session, SrtpError
-from .udp import Address
 
 log = logging.getLogger(__name__)
 
@@ -21,28 +20,6 @@ log = logging.getLogger(__name__)
 _MAX_PATHS = 32
 # Of these on TCP, each a connection that costs a file descriptor: two interfaces, and four addresses of ours.
 _MAX_CONNECTIONS = 8
-
-
-class MediaSocket(Protocol):
-    """What datagrams leave by: the socket of a local address, or a TCP connection."""
-
-    def send(self, datagram: bytes, address: Address) -> None:
-        """Send one at once."""
-
-    def send_queue(self, queue: list[bytes], address: Address) -> None:
-        """Send many in order."""
-
-
-class Path(NamedTuple):
-    """Where datagrams come from and go to."""
-
-    socket: MediaSocket
-    address: Address
-
-    @property
-    def on_tcp(self) -> bool:
-        """Whether it is a connection."""
-        return bool(self.address[2:] == ("tcp",))
 
 
 class PeerTransport:

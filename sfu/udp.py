@@ -11,10 +11,10 @@ import functools
 import logging
 import socket
 import struct
-from typing import Any
 
 from .addresses import LocalAddress
 from .counters import Counters
+from .path import Address
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ _OWN_BUFFER_BYTES = 1024 * 1024
 _MAX_SEGMENTS = 16
 # Errors that mean "not segmented like this, to this address" (a small route MTU, a device without the feature).
 _NO_GSO = {errno.EMSGSIZE, errno.EINVAL, errno.EIO}
-
-Address = Any  # what recvfrom gives and sendto takes: (host, port) or (host, port, flow, scope)
 
 
 class UdpSocket:

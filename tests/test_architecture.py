@@ -43,7 +43,7 @@ SHELLS = {
     "signalling.websocket_protocol",
     "state.link",
     "sfu.addresses",
-    "sfu.demux",
+    "sfu.connections",
     "sfu.dtls",
     "sfu.engine",
     "sfu.handshakes",

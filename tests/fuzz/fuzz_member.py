@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfu.codecs import OPUS
 from sfu.outbound import PayloadTypes
+from sfu.sources import MAX_SOURCES
 from sfu.srtp import Keys, Session
 from tests.sfu.media import GCM, Receiver
 from tests.sfu.test_hostile import OURS, THEIRS, Connected
@@ -38,11 +39,11 @@ def run(data: bytes) -> None:
             peer.receive(datagram, connected.now)
     for _ in range(5):
         connected.now += 0.100
-        peer.repair(connected.now)
-        peer.send_feedback()
-        peer.send_reports(connected.now)
+        peer.rtcp.repair(connected.now)
+        peer.rtcp.send_feedback()
+        peer.rtcp.send_reports(connected.now)
     assert len(peer.transport.queue) <= MOST_SENT
     assert all(len(datagram) <= 1500 for datagram in peer.transport.queue)
-    assert len(peer._sources) <= 256
+    assert len(peer.sources.by_ssrc) <= MAX_SOURCES
     for other in others:
         assert len(other.packets()) <= len(data)  # they decrypt, and are RTP

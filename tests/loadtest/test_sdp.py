@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from loadtest.sdp import AnswerError, LocalTransport, OfferedSection, read_answer, write_offer
 from loadtest.stream import AUDIO_LEVEL, MID, TRANSPORT_WIDE_CC
-from sfu.answer import Candidate, SectionPlan, build_answer, candidate_priority, negotiate
+from sfu.answer import SectionPlan, build_answer, negotiate
+from sfu.candidates import Candidate, candidate_priority
 from sfu.codecs import OPUS, VP8
 from sfu.sdp import Offer, Section, parse_offer
 

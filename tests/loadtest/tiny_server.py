@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from loadtest.owner import Owner
-from sfu.answer import Candidate, SectionPlan, build_answer, negotiate
+from sfu.answer import SectionPlan, build_answer, negotiate
+from sfu.candidates import Candidate
 from sfu.sdp import Offer, parse_offer
 
 from .counterpart import PASSWORD, SERVER, UFRAG, Counterpart, News, counterpart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from typing import TypeVar
 
 from loadtest.sdp import Answer, Kind, OfferedSection, read_answer, write_offer
 from loadtest.transport import Transport
@@ -11,10 +12,13 @@ from sfu import media_plane, rtp
 from sfu.addresses import LocalAddress
 from sfu.dtls import Certificate
 from sfu.engine import Engine, EngineOptions
-from sfu.media_plane import PeerId, PublishedTrack, TrackId
+from sfu.media_plane import MediaEvent, PeerId, PublishedTrack, TrackId
 from sfu.rtp import Packet
+from tests.support.waiting import eventually
 
 OPTIONS = EngineOptions([LocalAddress("127.0.0.1")])
+ANN, BOB, ROOM = PeerId("ann"), PeerId("bob"), "room"
+Event = TypeVar("Event", bound=MediaEvent)
 
 
 class Client:
@@ -78,3 +82,33 @@ class Client:
 
     def _rtcp(self, data: bytes, _now: float) -> None:
         self.rtcp.append(data)
+
+
+async def connected(client: Client, *, audio: int = 0, video: int = 0, publish: str = "") -> Client:
+    """The client in the room; `publish` is "a", "v" or both, and names its tracks like `ann-v`."""
+    await client.media.open_peer(client.peer, ROOM)
+    for kind in publish:
+        client.publish("audio" if kind == "a" else "video", f"{client.peer}-{kind}")
+    client.receive(audio, video)
+    await client.connect()
+    await eventually(lambda: state_of(client.media, client.peer) == "connected", every=0.005)
+    return client
+
+
+async def client_of(media: Engine, peer: PeerId, *, audio: int = 0, video: int = 0, publish: str = "") -> Client:
+    """A client that is connected."""
+    return await connected(Client(media, peer), audio=audio, video=video, publish=publish)
+
+
+def state_of(media: Engine, peer: PeerId) -> str:
+    """The state of its connection, empty if it has none."""
+    found = media._board.members[peer].peer
+    return found.transport.state if found else ""
+
+
+def told(media: Engine, kind: type[Event]) -> list[Event]:
+    """The events of one kind up to now."""
+    events: list[MediaEvent] = []
+    while (event := media._events.take()) is not None:
+        events.append(event)
+    return [event for event in events if isinstance(event, kind)]

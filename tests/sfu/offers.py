@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sfu.answer import Candidate, SectionPlan, build_answer, negotiate
+from sfu.answer import SectionPlan, build_answer, negotiate
+from sfu.candidates import Candidate
 from sfu.sdp import Offer, Section, parse_offer
 
 DIRECTORY = Path(__file__).parent.parent / "data" / "sdp"

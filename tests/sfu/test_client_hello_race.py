@@ -12,9 +12,8 @@ from sfu.dtls import Certificate, DtlsEndpoint, DtlsError
 from sfu.engine import Engine
 from tests.support.waiting import eventually
 
-from .client import OPTIONS, Client
+from .client import ANN, OPTIONS, ROOM, Client, state_of
 from .media import audio
-from .test_engine import ANN, ROOM, state_of
 
 HELLOS = 20
 

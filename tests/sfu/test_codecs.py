@@ -114,7 +114,7 @@ EXTENSIONS = {
     codecs.ABS_SEND_TIME: 2,
     codecs.AUDIO_LEVEL: 1,
     codecs.VIDEO_ORIENTATION: 13,
-    codecs.RID: 10,
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id": 10,
     "urn:ietf:params:rtp-hdrext:toffset": 14,
 }
 

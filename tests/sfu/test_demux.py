@@ -9,13 +9,14 @@ import pytest
 
 from sfu import stun
 from sfu.counters import Counters
-from sfu.demux import MAX_DATAGRAM_BYTES, Demux
+from sfu.demux import Demux
 from sfu.dtls import Certificate
 from sfu.ice_lite import Credentials
+from sfu.path import MAX_DATAGRAM_BYTES, Path
 from sfu.peer import Peer
 from sfu.probe_answers import ProbeAnswers
 from sfu.slots import SlotPool
-from sfu.transport import _MAX_PATHS, Path, PeerTransport
+from sfu.transport import _MAX_PATHS, PeerTransport
 from sfu.udp import UdpSocket
 from tests.support.clock import FakeClock
 
@@ -58,7 +59,7 @@ class World:
             random.Random(1).getrandbits,
             self.clock(),
         )
-        peer = Peer(name, "room", transport, SlotPool({}), 1, self.counters, float)  # type: ignore[arg-type]
+        peer = Peer(name, "room", transport, SlotPool({}, {}), 1, self.counters, float)  # type: ignore[arg-type]
         transport.handle_dtls = lambda datagram: self.heard.append((name, datagram))  # type: ignore[method-assign]
         peer.receive = lambda datagram, now: not self.heard.append((name, datagram))  # type: ignore[func-returns-value]  # type: ignore[method-assign]
         self.demux.register(peer)

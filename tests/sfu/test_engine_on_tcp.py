@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -18,28 +17,11 @@ from sfu.transport import _MAX_CONNECTIONS
 from tests.support.clock import FakeClock
 from tests.support.waiting import eventually
 
-from .client import OPTIONS, Client
+from .client import ANN, BOB, OPTIONS, Client, connected, state_of
 from .media import audio, video
 from .tcp_client import tcp_client
 
-ANN, BOB, ROOM = PeerId("ann"), PeerId("bob"), "room"
 LOW, HIGH = 80 << 24, 126 << 24 | 65535 << 8 | 255  # what a client gives a pair on TCP, and its best
-
-
-@pytest.fixture
-async def media() -> AsyncIterator[Engine]:
-    async with Engine(OPTIONS) as engine:
-        yield engine
-
-
-async def connected(media: Engine, client: Client, *, publish: str = "", audio: int = 0, video: int = 0) -> Client:
-    await media.open_peer(client.peer, ROOM)
-    for kind in publish:
-        client.publish("audio" if kind == "a" else "video", f"{client.peer}-{kind}")
-    client.receive(audio, video)
-    await client.connect()
-    await eventually(lambda: state_of(media, client.peer) == "connected", every=0.005)
-    return client
 
 
 async def all_arrived(client: Client, number: int) -> list[list[Packet]]:
@@ -48,11 +30,6 @@ async def all_arrived(client: Client, number: int) -> list[list[Packet]]:
     ssrcs = [client.answer.sections[mid].ssrc or 0 for mid in ("2", "3")]
     await eventually(lambda: all(len(client.received.get(ssrc, ())) == number for ssrc in ssrcs), every=0.005)
     return [client.received[ssrc] for ssrc in ssrcs]
-
-
-def state_of(media: Engine, peer: PeerId) -> str:
-    found = media._board.members[peer].peer
-    return found.transport.state if found else ""
 
 
 def is_on_tcp(media: Engine, peer: PeerId) -> bool:
@@ -122,8 +99,8 @@ class Way:
 
 
 async def test_media_flows_between_somebody_on_tcp_and_somebody_on_udp_both_ways(media: Engine) -> None:
-    ann = await connected(media, tcp_client(media, ANN), publish="av", audio=1, video=1)
-    bob = await connected(media, Client(media, BOB), publish="av", audio=1, video=1)
+    ann = await connected(tcp_client(media, ANN), publish="av", audio=1, video=1)
+    bob = await connected(Client(media, BOB), publish="av", audio=1, video=1)
     assert (is_on_tcp(media, ANN), is_on_tcp(media, BOB)) == (True, False)
     await media.subscribe(BOB, [TrackId("ann-a"), TrackId("ann-v")])
     await media.subscribe(ANN, [TrackId("bob-a"), TrackId("bob-v")])
@@ -146,14 +123,14 @@ async def test_media_flows_between_somebody_on_tcp_and_somebody_on_udp_both_ways
 
 
 async def test_udp_wins_while_both_work(media: Engine) -> None:
-    ann = await connected(media, Client(media, ANN), publish="a")
+    ann = await connected(Client(media, ANN), publish="a")
     way = Way(media, ann)
     way.check(LOW)
     await eventually(lambda: way.answers, every=0.005)
     assert not is_on_tcp(media, ANN)
     assert way.asked == 0
     way.close()
-    bob = await connected(media, tcp_client(media, BOB), publish="a")
+    bob = await connected(tcp_client(media, BOB), publish="a")
     assert is_on_tcp(media, BOB)
     for client in (ann, bob):
         await client.transport.close()
@@ -163,8 +140,8 @@ async def test_media_moves_to_tcp_when_udp_falls_silent_and_back_when_udp_is_nom
     media: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ice_lite, "SILENT_AFTER", 0.02)
-    ann = await connected(media, Client(media, ANN), publish="a", audio=1)
-    bob = await connected(media, Client(media, BOB), publish="a")
+    ann = await connected(Client(media, ANN), publish="a", audio=1)
+    bob = await connected(Client(media, BOB), publish="a")
     await media.subscribe(ANN, [TrackId("bob-a")])
     way = Way(media, ann)
 
@@ -193,7 +170,7 @@ async def test_when_a_connection_breaks_the_next_one_takes_its_place_at_once(
     media: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ice_lite, "SILENT_AFTER", 1000.0)
-    ann = await connected(media, tcp_client(media, ANN), publish="a")
+    ann = await connected(tcp_client(media, ANN), publish="a")
     peer = media._board.members[ANN].peer
     assert peer is not None
     ann.transport._close_socket()
@@ -209,7 +186,7 @@ async def test_when_a_connection_breaks_the_next_one_takes_its_place_at_once(
 
 
 async def test_a_connection_for_somebody_unknown_or_with_a_wrong_password_is_closed(media: Engine) -> None:
-    ann = await connected(media, Client(media, ANN), publish="a")
+    ann = await connected(Client(media, ANN), publish="a")
     assert ann.answer is not None
     right = ann.answer
     for wrong in (replace(right, ice_ufrag="0" * 12), replace(right, ice_pwd="0" * 32)):
@@ -226,7 +203,7 @@ async def test_a_connection_for_somebody_unknown_or_with_a_wrong_password_is_clo
 
 
 async def test_one_participant_holds_only_some_connections(media: Engine) -> None:
-    ann = await connected(media, Client(media, ANN), publish="a")
+    ann = await connected(Client(media, ANN), publish="a")
     ways = [Way(media, ann) for _ in range(_MAX_CONNECTIONS + 4)]
     for way in ways:
         way.check(LOW, nominate=False)
@@ -242,7 +219,7 @@ async def test_one_participant_holds_only_some_connections(media: Engine) -> Non
 async def test_silence_ends_a_call_on_tcp_as_on_udp_and_its_connection_with_it() -> None:
     clock = FakeClock()
     async with Engine(OPTIONS, clock=clock) as media:
-        ann = await connected(media, tcp_client(media, ANN), publish="a")
+        ann = await connected(tcp_client(media, ANN), publish="a")
 
         def pass_time(seconds: float) -> str:
             clock.advance(seconds)
@@ -259,17 +236,17 @@ async def test_silence_ends_a_call_on_tcp_as_on_udp_and_its_connection_with_it()
 
 
 async def test_who_leaves_is_told_so_before_the_connection_ends(media: Engine) -> None:
-    ann = await connected(media, tcp_client(media, ANN), publish="a")
+    ann = await connected(tcp_client(media, ANN), publish="a")
     await media.close_peer(ANN)
     await eventually(lambda: ann.transport.closed_by_server, every=0.005)
     await eventually(lambda: media.ports.gauges()["media_tcp_connections"] == 0, within=5)
-    assert not any(media._demux._routes.values())
+    assert not any(media._connections.demux._routes.values())
     await ann.transport.close()
 
 
 async def test_without_tcp_nobody_is_told_of_it() -> None:
     async with Engine(replace(OPTIONS, tcp=False)) as media:
-        ann = await connected(media, Client(media, ANN), publish="a")
+        ann = await connected(Client(media, ANN), publish="a")
         assert ann.accepted is not None
         assert " tcp " not in ann.accepted.sdp
         await ann.transport.close()

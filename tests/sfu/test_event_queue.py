@@ -25,7 +25,7 @@ def read(queue: EventQueue) -> list[MediaEvent]:
 
 
 def test_what_was_said_of_a_connection_that_is_replaced_is_told_no_more() -> None:
-    queue = EventQueue()
+    queue = EventQueue(list)
     kept: list[MediaEvent] = [PeerStateChanged(BOB, "closed", ""), SlotsChanged(ANN, {})]
     for event in (PeerStateChanged(ANN, "connected", ""), *kept, PeerStateChanged(ANN, "closed", "")):
         queue.put(event)
@@ -34,7 +34,7 @@ def test_what_was_said_of_a_connection_that_is_replaced_is_told_no_more() -> Non
 
 
 def test_events_come_in_the_order_they_happened() -> None:
-    queue = EventQueue()
+    queue = EventQueue(list)
     events: list[MediaEvent] = [
         PeerStateChanged(ANN, "connecting", ""),
         PeerStateChanged(ANN, "connected", ""),
@@ -50,7 +50,7 @@ def test_events_come_in_the_order_they_happened() -> None:
 
 
 def test_of_what_is_told_again_only_the_newest_waits() -> None:
-    queue = EventQueue()
+    queue = EventQueue(list)
     for number in range(1000):
         queue.put(SlotsChanged(ANN, {str(number): None}))
         queue.put(SpeakersChanged("room", ((TrackId("t"), number / 1000),)))
@@ -63,3 +63,16 @@ def test_of_what_is_told_again_only_the_newest_waits() -> None:
         PeerStateChanged(ANN, "connected", ""),
         SlotsChanged(BOB, {}),
     ]
+
+
+def test_who_reads_hears_of_each_arrival_until_the_queue_is_closed_and_what_waited_then_can_still_be_read() -> None:
+    waiting: list[int] = []
+    queue = EventQueue(lambda: waiting.append(len(queue)))
+    event = SlotsChanged(ANN, {})
+    queue.put(event)
+    queue.put(event)
+    assert waiting == [1, 1]
+    queue.close()
+    queue.put(SlotsChanged(BOB, {}))
+    assert waiting == [1, 1]
+    assert read(queue) == [event]

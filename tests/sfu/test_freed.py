@@ -20,17 +20,18 @@ from sfu.media_plane import TrackId
 from sfu.outbound import OutboundStream
 from sfu.peer import Peer
 from sfu.published import Published
+from sfu.rtcp_exchange import RtcpExchange
+from sfu.sources import Sources
 from sfu.switchboard import Member
 from sfu.transport import PeerTransport
 from tests.support.freed import nothing_left
 from tests.support.waiting import eventually
 
-from .client import OPTIONS, Client
+from .client import ANN, BOB, OPTIONS, ROOM, Client, client_of, state_of
 from .media import audio, video
-from .test_engine import ANN, BOB, ROOM, client_of, state_of
 
 PARTS = {
-    *(Member, Peer, PeerTransport, IceLite, Published, InboundTrack, OutboundStream),
+    *(Member, Peer, Sources, RtcpExchange, PeerTransport, IceLite, Published, InboundTrack, OutboundStream),
     *(DtlsEndpoint, dtls._Transport, dtls._Pipe, SSL.Connection, SSL.Context, SSL._VerifyHelper),
 }
 # Made before anything is counted, as each has a context.

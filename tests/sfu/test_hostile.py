@@ -16,6 +16,7 @@ from sfu.inbound import InboundTrack
 from sfu.peer import _MAX_HEARD, Peer
 from sfu.published import Published
 from sfu.slots import SlotPool
+from sfu.sources import MAX_SOURCES
 from sfu.srtp import Keys, Session
 from sfu.transport import PeerTransport
 
@@ -45,7 +46,7 @@ class Connected:
         )
         transport.srtp = Session(Keys(GCM, OURS, THEIRS))
         transport.state = "connected"
-        self.peer = Peer("ann", "room", transport, SlotPool({}), 9, self.counters, float)  # type: ignore[arg-type]
+        self.peer = Peer("ann", "room", transport, SlotPool({}, {}), 9, self.counters, float)  # type: ignore[arg-type]
         self.camera = self.publish("v", track_of(), {1: 2}, {96: VP8}, {97: 96})
         self.microphone = self.publish("a", track_of("audio"), {3: None}, {111: OPUS}, {})
         self.slot = Receiver(5000).stream
@@ -132,9 +133,9 @@ def test_no_authentic_rtcp_raises_whatever_is_inside(lasting: Connected, arrivin
     for plain in arriving:
         if len(plain) >= 8:
             lasting.arrive(lasting.far.protect_rtcp(plain))
-    lasting.peer.repair(lasting.now)
-    lasting.peer.send_feedback()
-    lasting.peer.send_reports(lasting.now)
+    lasting.peer.rtcp.repair(lasting.now)
+    lasting.peer.rtcp.send_feedback()
+    lasting.peer.rtcp.send_reports(lasting.now)
     lasting.peer.transport.queue.clear()
 
 
@@ -187,7 +188,7 @@ def test_keyframe_requests_of_many_receivers_reach_the_source_twice_a_second_at_
         connected.now += 0.01
         for _ in range(20):
             connected.camera.want_keyframe(connected.now)
-        connected.peer.repair(connected.now)
+        connected.peer.rtcp.repair(connected.now)
         connected.camera.receive(video(step, key=True), -1, -1, connected.now)
     assert 1 <= connected.counters.keyframes_requested <= 4
     assert len(connected.peer.transport.queue) == connected.counters.keyframes_requested
@@ -198,7 +199,7 @@ def test_ever_new_ssrcs_fill_no_table() -> None:
     for ssrc in range(10_000, 10_000 + 2 * _MAX_HEARD):
         connected.arrive(connected.far.protect_rtp(rtp.pack(video(1)._replace(ssrc=ssrc))))
     assert connected.counters.dropped["too_many_ssrcs"] >= _MAX_HEARD
-    assert len(connected.peer._sources) <= 256
+    assert len(connected.peer.sources.by_ssrc) <= MAX_SOURCES
     refused = connected.counters.dropped["too_many_ssrcs"]
     connected.arrive(connected.far.protect_rtp(rtp.pack(video(2)._replace(ssrc=10_001))))
     assert connected.counters.dropped["too_many_ssrcs"] == refused  # who was heard before is heard still

@@ -16,6 +16,7 @@ from sfu import media_port
 from sfu.addresses import LocalAddress
 from sfu.counters import Counters
 from sfu.media_port import REST, MediaPort
+from sfu.path import Path
 from sfu.receive_queue import SHARED_BATCH
 from sfu.udp import UdpSocket
 from tests.support.waiting import eventually
@@ -47,7 +48,7 @@ class World:
         return client
 
     def give(self, *clients: socket.socket, now: float = 0.0) -> None:
-        self.port.give_queues([(self.udp, client.getsockname()) for client in clients], now)
+        self.port.give_queues([Path(self.udp, client.getsockname()) for client in clients], now)
 
     @property
     def texts(self) -> list[bytes]:

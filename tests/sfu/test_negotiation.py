@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -14,7 +15,7 @@ from sfu.media_plane import AcceptedTrack, TrackId
 from sfu.negotiation import Negotiation, Outcome, decoders
 from sfu.outbound import PayloadTypes
 from sfu.peer import Peer
-from sfu.slots import SlotPool
+from sfu.slots import SlotPool, Wish
 from sfu.srtp import Keys, Session
 from sfu.transport import PeerTransport
 
@@ -25,9 +26,9 @@ CERTIFICATE = Certificate()
 OURS, THEIRS = Credentials("u", "p"), Credentials("v", "q")
 
 
-def peer_of(most: int = 32) -> Peer:
+def peer_of(most: int = 32, wishes: Mapping[TrackId, Wish] = MappingProxyType({})) -> Peer:
     transport = PeerTransport(OURS, THEIRS, (), CERTIFICATE, Counters(), [], lambda *_: None, bits(), 0.0)
-    pool: SlotPool = SlotPool({"audio": most, "video": most})  # type: ignore[type-arg]
+    pool: SlotPool = SlotPool({"audio": most, "video": most}, wishes)  # type: ignore[type-arg]
     return Peer("ann", "room", transport, pool, 9, Counters(), float)  # type: ignore[arg-type]
 
 
@@ -83,7 +84,7 @@ def test_a_track_that_is_left_out_ends_and_its_section_stays_quiet() -> None:
     outcome = apply(peer, "chromium_publish", leave_out=mid)
     assert [ended.mid for ended in outcome.ended] == [mid]
     assert mid not in peer.published
-    assert all(source.published.mid != mid for source in peer._sources.values())
+    assert all(source.published.mid != mid for source in peer.sources.by_ssrc.values())
 
 
 def test_another_track_in_the_same_section_ends_the_one_before() -> None:

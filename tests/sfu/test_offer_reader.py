@@ -25,13 +25,13 @@ def long_offer(sections: int) -> str:
 
 async def test_a_long_offer_is_read_as_a_short_one_is() -> None:
     for text in (text_of("chromium_publish"), long_offer(50)):
-        assert await OfferReader(128).read(text) == parse_offer(text)
+        assert await OfferReader(128, time.monotonic).read(text) == parse_offer(text)
 
 
 async def test_while_long_offers_are_read_others_have_their_turn() -> None:
     text = long_offer(55)
     assert len(text) > MAX_CHARACTERS * 0.8
-    reader, done = OfferReader(128), False
+    reader, done = OfferReader(128, time.monotonic), False
     longest = 0.0
 
     async def read_all() -> None:
@@ -62,6 +62,6 @@ async def test_while_long_offers_are_read_others_have_their_turn() -> None:
 async def test_a_hopeless_offer_is_refused_within_milliseconds(text: str, code: str) -> None:
     began = time.process_time()
     with pytest.raises(SdpError) as refused:
-        await OfferReader(128).read(text)
+        await OfferReader(128, time.monotonic).read(text)
     assert refused.value.code == code
     assert time.process_time() - began < 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.speakers import MAX_SPEAKERS, LevelMeter, ranking
+from sfu.speakers import MAX_SPEAKERS, LevelMeter, RoomSpeakers, ranking
 
 from .hostile import MANY, U8
 
@@ -52,6 +52,20 @@ def test_a_speaker_who_is_silent_for_long_leaves_the_ranking() -> None:
 
 def test_the_loudest_come_first_and_equals_by_name() -> None:
     assert ranking({"b": 0.71, "a": 0.7, "c": 0.9, "d": 0.1}) == (("c", 0.9), ("a", 0.7), ("b", 0.7))
+
+
+def test_a_room_is_told_when_others_speak_in_it_than_before_and_only_then() -> None:
+    speakers = RoomSpeakers()
+    assert speakers.changed({"here": {"a": 0.9, "b": 0.0}, "there": {"c": 0.0}}) == [("here", (("a", 0.9),))]
+    assert speakers.changed({"here": {"a": 0.88, "b": 0.01}, "there": {"c": 0.5}}) == [("there", (("c", 0.5),))]
+    assert speakers.changed({"here": {"a": 0.0, "b": 0.0}, "there": {"c": 0.5}}) == [("here", ())]
+
+
+def test_a_room_that_was_empty_meanwhile_is_told_anew() -> None:
+    speakers = RoomSpeakers()
+    levels = {"here": {"a": 0.9}}
+    told = [speakers.changed(now) for now in (levels, levels, {}, levels)]
+    assert told == [[("here", (("a", 0.9),))], [], [], [("here", (("a", 0.9),))]]
 
 
 @MANY

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sfu.codecs import OPUS, VP8, CodecKey
 from sfu.media_plane import MediaEvent, NegotiationNeeded, PeerId, SlotsChanged, TrackId, TrackUnreceivable
 from sfu.outbound import PayloadTypes
+from sfu.path import Path
 from sfu.published import Published
 from sfu.srtp import Keys, Session
 from sfu.switchboard import Member, Switchboard
-from sfu.transport import Path
 
 from .media import GCM, VP9, Receiver, track_of, video
 from .test_negotiation import peer_of
@@ -22,7 +22,7 @@ class Room:
     def member(self, name: str, *, slots: int = 0, keys: bool = True) -> Member:
         """A member with so many video slots."""
         member = self.board.members[PeerId(name)] = Member(PeerId(name), "room", 1)
-        member.peer = peer_of()
+        member.peer = peer_of(wishes=member.wishes)
         if keys:
             member.peer.transport.srtp = Session(Keys(GCM, bytes(28), bytes(28)))
         for number in range(slots):

@@ -1,114 +1,29 @@
-"""The TCP port: only who shows at once that it belongs to a call stays, and nobody takes more than its share."""
+"""The TCP port: only who shows at once that it belongs to a call is let in, and stays."""
 
 from __future__ import annotations
 
 import errno
 import os
 import resource
-import socket
-import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from sfu import tcp_port
 from sfu.addresses import LocalAddress
-from sfu.counters import Counters
-from sfu.framing import Deframer, framed
+from sfu.framing import framed
 from sfu.strangers import MOST_PER_ADDRESS, PATIENCE, Strangers
-from sfu.tcp import TcpConnection
-from sfu.tcp_port import BATCH, SILENCE, TcpPort
-from sfu.write_queue import MOST_BYTES_OF_SMALL
-from tests.support.clock import FakeClock
+from sfu.tcp_port import SILENCE, TcpPort
 from tests.support.waiting import eventually
 
-CHECK, JUNK, MEDIA = b"\0\1check", b"\0\1junk", b"\x80media"
+from .tcp_world import CHECK, HOSTS, JUNK, MEDIA, World, is_closed, opened
 
 
-class World:
-    """A TCP port on one address, to which only CHECK is authentic and only MEDIA of use."""
-
-    def __init__(self, host: str) -> None:
-        self.host, self.counters, self.clock = host, Counters(), FakeClock()
-        self.seen: list[bytes] = []
-        self.batches: list[int] = []
-        self.connections: list[TcpConnection] = []  # that were authentic
-        self.ended: list[TcpConnection] = []
-        self.forgotten: set[TcpConnection] = set()
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.bind((host, 0))
-            self.number = probe.getsockname()[1]
-        self.port = TcpPort(
-            [LocalAddress(host)],
-            self.number,
-            self.counters,
-            self.handle,
-            self.ended.append,
-            lambda connection: connection not in self.forgotten,
-            lambda: self.batches.append(len(self.seen)),
-            self.clock,
-        )
-        self._clients = ExitStack()
-
-    def handle(self, connection: TcpConnection, frame: bytes, address: Any) -> bool:
-        assert address == connection.address
-        self.seen.append(frame)
-        if frame == CHECK:
-            self.connections.append(connection)
-        elif frame == b"\x80fault":
-            raise RuntimeError("a fault of ours")
-        return frame in (CHECK, MEDIA)
-
-    def client(self, *frames: bytes, source: str = "") -> socket.socket:
-        own = (source, 0) if source else None
-        client = self._clients.enter_context(socket.create_connection((self.host, self.number), source_address=own))
-        client.settimeout(2)
-        client.sendall(b"".join(map(framed, frames)))
-        return client
-
-    async def friend(self) -> tuple[socket.socket, TcpConnection]:
-        """A client that was let in, and our end of it."""
-        known = len(self.connections)
-        client = self.client(CHECK)
-        await eventually(lambda: len(self.connections) > known, every=0)
-        return client, self.connections[-1]
-
-    @property
-    def refused(self) -> dict[str, int]:
-        return dict(self.counters.tcp_refused)
-
-    @property
-    def inside(self) -> tuple[float, float]:
-        """How many are connected, and how many of them are strangers."""
-        gauges = self.port.gauges()
-        return gauges["media_tcp_connections"], gauges["media_tcp_strangers"]
-
-    def close(self) -> None:
-        self.port.close()
-        self._clients.close()
-
-
-@pytest.fixture(params=["127.0.0.1", "::1"])
+@pytest.fixture(params=HOSTS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    made = World(request.param)
-    made.port.open()
-    yield made
-    made.close()
-
-
-def is_closed(client: socket.socket) -> bool:
-    """Whether the other side has ended the connection; what it sent before is read away."""
-    client.setblocking(False)
-    try:
-        while data := client.recv(65536):
-            del data
-        return True
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
+    with opened(request.param) as made:
+        yield made
 
 
 async def test_who_sends_a_check_first_is_heard_from_then_on(world: World) -> None:
@@ -238,80 +153,6 @@ async def test_many_participants_leave_room_for_strangers(monkeypatch: pytest.Mo
     await world.friend()
     assert world.refused == {"too_many_strangers": 5}
     world.close()
-
-
-async def test_a_reader_that_stops_loses_pictures_and_costs_a_bounded_amount_of_memory(world: World) -> None:
-    client, connection = await world.friend()
-    other, other_connection = await world.friend()
-    sent = 0
-    while not world.counters.tcp_packets_dropped:
-        connection.send_queue([b"\x80" + sent.to_bytes(4, "big") + bytes(1000)] * 16, connection.address)
-        sent += 16
-        assert sent * 1000 < 100_000_000, "the kernel takes no more than it has buffers"
-    for _ in range(1000):
-        connection.send_queue([bytes(1000)] * 16, connection.address)
-    assert connection._outgoing.size <= MOST_BYTES_OF_SMALL
-    assert world.counters.tcp_bytes_dropped > 15_000_000
-    other_connection.send_queue([b"others"], other_connection.address)
-    assert other.recv(100) == framed(b"others"), "nobody else waits for it"
-    connection.send_queue([b"sound"], connection.address)
-
-    deframer, found = Deframer(2, 1500), []
-    client.setblocking(False)
-
-    def reads_on() -> bool:
-        try:
-            deframer.feed(client.recv(1 << 20))
-        except BlockingIOError:
-            return False
-        while (datagram := deframer.next()) is not None:
-            found.append(datagram)
-        return b"sound" in found
-
-    await eventually(reads_on, every=0)
-    assert not connection.waits
-    assert found[-1] == b"sound", "its sound was kept, and all that came is in whole frames"
-
-
-async def test_what_breaks_while_it_is_written_ends_quietly(world: World) -> None:
-    client, connection = await world.friend()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
-    connection.send_queue([bytes(1000)] * 10, connection.address)
-    connection.send(b"more", connection.address)
-    await eventually(lambda: world.ended == [connection])
-    connection.send(b"too late", connection.address)
-    assert world.counters.send_failures == 1
-    assert world.refused == {}
-
-
-async def test_small_frames_are_handled_in_batches_between_which_others_have_their_turn(world: World) -> None:
-    flood, other = (await world.friend())[0], (await world.friend())[0]
-    world.batches.clear()
-    before = len(world.seen)
-    flood.sendall(framed(MEDIA) * 4 * BATCH)
-    await eventually(lambda: len(world.seen) >= before + 1, every=0)
-    other.sendall(framed(b"\x80other"))
-    await eventually(lambda: len(world.seen) == before + 4 * BATCH + 1, every=0)
-    sizes = [after - earlier for earlier, after in zip([before, *world.batches], world.batches, strict=False)]
-    assert max(sizes) <= BATCH + 1
-    assert world.seen.index(b"\x80other") < before + 4 * BATCH
-
-
-async def test_who_sends_useless_frames_is_read_slowly(world: World) -> None:
-    client, _ = await world.friend()
-    began = time.monotonic()
-    client.sendall(framed(b"\x80useless") * 10 * BATCH)
-    await eventually(lambda: len(world.seen) == 1 + 10 * BATCH, every=0)
-    assert time.monotonic() - began >= 9 * tcp_port.REST / 2, "the loop's timers are exact to a millisecond"
-
-
-async def test_a_fault_that_a_frame_provokes_is_counted_and_the_next_is_handled(world: World) -> None:
-    client, _ = await world.friend()
-    client.sendall(framed(b"\x80fault") + framed(MEDIA))
-    await eventually(lambda: MEDIA in world.seen)
-    assert world.counters.media_internal_errors == 1
-    assert world.inside == (1, 0)
 
 
 async def test_silence_and_a_peer_that_is_gone_end_a_connection(world: World) -> None:
