@@ -57,7 +57,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     for option in fields(config.Settings):
         help = option.metadata["help"]
         if option.default not in ("", (), None):
-            help += f" (default {option.default})"
+            usual = {True: "on", False: "off"}[option.default] if isinstance(option.default, bool) else option.default
+            help += f" (default {usual})"
         parser.add_argument(
             config.flag_of(option.name),
             dest=option.name,
