@@ -117,8 +117,17 @@ test('nothing else matters where media cannot get through, and a detour is told 
   assert.match(blocked.text, /^Sound and picture cannot get through\. A firewall/);
   const relayed = judgeAll(steps({ udp: shut, relay: judgeWay('relay', way({ connected: true })) }));
   assert.equal(relayed.result, 'warning');
-  assert.match(relayed.text, /All is well.*detour/);
-  assert.equal(judgeAll(steps({ quality: judgeQuality({ rtt: 0.02, loss: 0.2 }) })).result, 'warning');
+  assert.match(relayed.text, /^We can see you and hear you\. .*detour/);
+});
+
+test('a connection that is not at its best is called neither fine nor well', () => {
+  for (const facts of [{ quality: judgeQuality({ rtt: 0.02, loss: 0.2 }) }, { pings: judgePings([0.02, 0.3, 0.02], 0) }]) {
+    const { result, text } = judgeAll(steps(facts));
+    assert.equal(result, 'warning');
+    assert.match(text, /^We can see you and hear you\. (Your connection is not at its best|The way to the server is unsteady)/);
+    const off = { camera: judgeCamera(pictures({ on: false })), microphone: judgeMicrophone(sound({ on: false })) };
+    assert.match(judgeAll(steps({ ...facts, ...off })).text, /^Your camera is off\. Your microphone is off\. /);
+  }
 });
 
 test('of an answer only the candidates of one way are kept', () => {

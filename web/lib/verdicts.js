@@ -137,7 +137,6 @@ export function judgeAll(steps) {
   const { server, udp, tcp, relay, pings, quality: media } = steps;
   if (server.result === 'bad') return { result: 'bad', text: joined(server) };
   const ways = [udp, tcp, relay];
-  const devices = ofDevices(steps.camera, steps.microphone);
   if (!ways.some(({ result }) => result === 'good')) {
     const cause = ways.find(({ result }) => result === 'bad');
     return { result: 'bad', text: `Sound and picture cannot get through. ${cause?.hint ?? ''}`.trim() };
@@ -147,14 +146,17 @@ export function judgeAll(steps) {
     media.result === 'warning' && `Your connection is not at its best. ${media.hint}`,
     pings.result === 'warning' && media.result !== 'warning' && joined(pings),
   ].filter(Boolean);
+  const devices = ofDevices(steps.camera, steps.microphone, { isConnectionFine: !trouble.length });
   const result = devices.result === 'good' && trouble.length ? 'warning' : devices.result;
   return { result, text: [devices.text, ...trouble].join(' ') };
 }
 
-function ofDevices(camera, microphone) {
+function ofDevices(camera, microphone, { isConnectionFine }) {
   const [seen, heard] = [camera.result === 'good', microphone.result === 'good'];
-  if (seen && heard) return { result: 'good', text: 'All is well: we can see you and hear you.' };
-  if (camera.result === 'skipped' && microphone.result === 'skipped') return { result: 'good', text: `Your connection is fine. ${camera.text} ${microphone.text}` };
+  if (seen && heard) return { result: 'good', text: isConnectionFine ? 'All is well: we can see you and hear you.' : 'We can see you and hear you.' };
+  if (camera.result === 'skipped' && microphone.result === 'skipped') {
+    return { result: 'good', text: `${isConnectionFine ? 'Your connection is fine. ' : ''}${camera.text} ${microphone.text}` };
+  }
   const result = [camera, microphone].some(({ result }) => result === 'bad') ? 'bad' : 'warning';
   if (seen || heard) {
     const other = seen ? microphone : camera;
