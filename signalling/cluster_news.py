@@ -91,7 +91,13 @@ def _end_older_sessions(conference: Conference, room: RoomName) -> None:
             continue
         member = conference.rooms.participant(ours)
         session = conference.sessions[ours]
-        if one.participant.recency > member.recency and session.moves_until < conference.at.now:
+        if one.participant.recency <= member.recency or session.moves_until >= conference.at.now:
+            continue
+        if not session.is_known_newer and conference.at.now - session.entered_at < HEARD_WITHIN:
+            # It came before we could know of the other: that one is older, even if its instance's clock is ahead.
+            session.is_known_newer = True
+            conference.rooms.rejoin(ours, conference.cluster.clock(room) + 1)
+        else:
             conference.conflicted("identity", 1)
             departure.replaced(conference, session)
             if room not in conference.rooms:

@@ -143,6 +143,7 @@ class Session:
     lost_at: float = 0.0  # when it became DETACHED
     left_cleanly: bool = False  # its client closed the last socket itself
     entered_at: float = 0.0
+    is_known_newer: bool = False  # than a session elsewhere of which nobody here knew when this one came
     heard_at: float = 0.0  # when its client last said something
     credentials_at: float = 0.0  # when it was last given credentials for relays
     resume_key: bytes = b""

@@ -78,6 +78,10 @@ class OwnRooms:
         self._room_of[participant.id] = room
         self._by_identity[(room, participant.identity)] = participant.id
 
+    def rejoin(self, participant: ParticipantId, joined: int) -> None:
+        """Say that a member came at another logical time. Raises KeyError."""
+        self._put(replace(self.participant(participant), joined=joined))
+
     def leave(self, participant: ParticipantId) -> Participant:
         """Take a member and all its tracks out; the last one ends the room. Raises KeyError."""
         name = self._room_of.pop(participant)

@@ -241,3 +241,24 @@ def test_a_meeting_after_one_that_was_ended_is_another_one_whatever_an_instance_
     neighbours.passes(3.0)
     assert not any(client.closed for client in (again, zoe, newcomer))
     assert {one.conference.doors.of(ROOM).incarnation for one in (a, b)} == {a.conference.doors.of(ROOM).incarnation}
+
+
+def test_who_comes_back_by_an_instance_whose_clock_is_behind_stays() -> None:
+    neighbours = Neighbours("a", "b")
+    a, b = neighbours["a"], neighbours["b"]
+    neighbours.passes(30.0)
+    ada = stays(a, "ada")
+    neighbours.passes(3.0)
+    ada.vanishes()  # and a does not know yet that she is gone for good
+    b.behind = 10.0
+    again = stays(b, "ada")
+    neighbours.passes(2.0)
+    assert not again.closed
+    assert a.conference.rooms.by_identity(ROOM, Identity("ada")) is None
+
+
+def test_of_two_who_come_at_once_by_different_instances_one_stays() -> None:
+    neighbours = Neighbours("a", "b")
+    sessions = [stays(neighbours[name], "ada") for name in ("a", "b")]
+    neighbours.passes(5.0)
+    assert sorted(session.closed is None for session in sessions) == [False, True]

@@ -48,6 +48,7 @@ class Stage:
         self._drawn = 0
         self.conference = Conference(Rules(**rules), self.tokens, lambda who, wall: [], self._random)
         self.now = 0.0
+        self.behind = 0.0  # seconds by which its clock is
         self.answering = True
         self.asked: list[Command] = []  # what media was asked, in order, since the test last looked
         self.recorded: list[Record] = []  # what moderators did
@@ -57,9 +58,14 @@ class Stage:
         self._drawn += 1
         return hashlib.sha256(str(self._drawn).encode()).digest()[:size]
 
+    @property
+    def wall(self) -> float:
+        """What its clock says: seconds since 1970."""
+        return WALL_AT_ZERO + self.now - self.behind
+
     def happens(self, event: Event) -> None:
         """Let one event happen, and carry out what it causes."""
-        self.carries_out(control.handle(self.conference, event, Instant(self.now, WALL_AT_ZERO + self.now)))
+        self.carries_out(control.handle(self.conference, event, Instant(self.now, self.wall)))
 
     def carries_out(self, commands: list[Command]) -> None:
         """Do what the conference wants done."""
@@ -126,7 +132,7 @@ class Stage:
     ) -> str:
         """An access token that is valid now."""
         return self.tokens.issue(
-            room=room, identity=identity, wall=WALL_AT_ZERO + self.now, lifetime=lifetime, grant=grant, wait=wait
+            room=room, identity=identity, wall=self.wall, lifetime=lifetime, grant=grant, wait=wait
         )
 
     def connects(self, address: str = "192.0.2.1") -> Client:
@@ -149,7 +155,7 @@ class Stage:
 
     def moderates(self, act: Callable[[Conference], None]) -> None:
         """Carry out a verb of moderation, as the operator does."""
-        self.conference.at = Instant(self.now, WALL_AT_ZERO + self.now)
+        self.conference.at = Instant(self.now, self.wall)
         act(self.conference)
         self.carries_out(self.conference.take_commands())
 
