@@ -111,13 +111,12 @@ class DtlsEndpoint:
         remote = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
         # A cancellation can be lost in aiortc: its wait_for swallows one that comes together with a datagram, and the
         # other side sends as many as it likes. So when the time is over there is nothing to read any more.
-        loop = asyncio.get_running_loop()
-        too_late = loop.call_later(HANDSHAKE_WITHIN, self._pipe.close)
+        too_late = asyncio.get_running_loop().call_later(HANDSHAKE_WITHIN, self._pipe.give_up)
         try:
             await self._transport.start(remote)
         finally:
             too_late.cancel()
-        if loop.time() >= too_late.when():
+        if self._pipe.given_up:
             raise DtlsTimeout(f"no handshake within {HANDSHAKE_WITHIN:.0f} s")
         if self._transport.keys is None or self._transport.state != "connected":
             raise DtlsError("handshake failed or fingerprint mismatch")
@@ -187,6 +186,7 @@ class _Pipe:
         self._send_datagram = send
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE_DATAGRAMS + 1)
         self._closed = False
+        self.given_up = False
 
     def feed(self, datagram: bytes) -> None:
         if self._queue.qsize() < _QUEUE_DATAGRAMS:
@@ -197,6 +197,11 @@ class _Pipe:
             self._closed = True
             self._send_datagram = _nothing
             self._queue.put_nowait(None)  # wakes a handshake that waits; there is always room for it
+
+    def give_up(self) -> None:
+        """Close, for the time is over."""
+        self.given_up = True
+        self.close()
 
     async def _recv(self) -> bytes:
         if self._closed:

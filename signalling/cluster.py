@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from state.guard import Guard
 from state.model import Identity, NodeId, Participant, ParticipantId, RoomName
-from state.settings import RoomSettings
+from state.settings import FLAGS, RoomSettings
 from state.sharing import Sharing
 from state.view import Remote
 from state.wire import NodeRecord
@@ -72,6 +72,12 @@ class Cluster:
         if self.sharing is None or one is None:
             return False
         return one.unknown or self.sharing.view.has_flags(room, one.node, flags)
+
+    def flags(self, room: RoomName) -> frozenset[str]:
+        """What is said elsewhere to keep people out of a room, as far as we hear of it."""
+        if self.sharing is None:
+            return frozenset()
+        return frozenset(name for settings in self.sharing.view.settings(room) for name in FLAGS if settings.flag(name))
 
     def clock(self, room: RoomName) -> int:
         """The largest logical time at which somebody joined a room elsewhere."""

@@ -99,7 +99,10 @@ def sweep(conference: Conference) -> None:
             break
         del conference.fading[participant]
         end(conference, conference.sessions[participant], "timeout", Step.WINDOW_PASSED)
-    for room in [room for room, ends in conference.left_behind.items() if ends <= now]:
+    heard = conference.cluster.is_connected()
+    for room, ends in list(conference.left_behind.items()):
+        if ends > now and not (heard and not conference.cluster.elsewhere(room)):
+            continue
         del conference.left_behind[room]
         if room not in conference.rooms:
             conference.doors.emptied(room)

@@ -104,14 +104,14 @@ def ask(conference: Conference, room: RoomName, participant: ParticipantId, by: 
     found = conference.cluster.find(room, participant)
     if found is None:
         return False
-    if not conference.cluster.say(room, "ask", m.dump(message), conference.name_of(by), found.node):
+    if found.unknown or not conference.cluster.say(room, "ask", m.dump(message), conference.name_of(by), found.node):
         raise _unreachable("participant")
     return True
 
 
 def whisper(conference: Conference, room: RoomName, to: Remote, said: m.ChatMessage) -> None:
     """Have somebody hear what is for nobody else. Raises Refused: `elsewhere_unreachable`."""
-    if not conference.cluster.say(room, "chat", m.dump(said), said.sender, to.node):
+    if to.unknown or not conference.cluster.say(room, "chat", m.dump(said), said.sender, to.node):
         raise _unreachable("to")
 
 

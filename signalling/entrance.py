@@ -37,12 +37,12 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
     if conference.migration is not None:
         raise Refused("shutting_down", "This server is about to end.", close=CloseCode.RESTART)
     grant = conference.doors.grant_of(claims)
-    inside = _is_inside(conference, claims)
-    rules = conference.doors.rules(claims.room)
-    _check_door(conference, claims, free=inside or grant.admin)
+    flags = _flags(conference, claims.room)
+    inside = _is_inside(conference, claims, flags)
+    _check_door(conference, claims, flags, free=inside or grant.admin)
     id = ParticipantId(conference.new_id("p"))
     wants_all = message.subscribe == "auto"
-    if (claims.wait or rules.waiting_room) and not (inside or grant.admin):
+    if (claims.wait or "waiting_room" in flags) and not (inside or grant.admin):
         deadline = conference.at.now + conference.rules.waiting_timeout
         waiter = Waiter(id, socket.id, claims, wants_all, message.relay_only, message.stay, deadline)
         waiting.wait(conference, socket, waiter, message.request)
@@ -51,10 +51,15 @@ def join(conference: Conference, socket: Socket, message: m.Join) -> None:
         enter(conference, socket, claims, id, wants_all=wants_all, stays=message.stay, request=message.request)
 
 
-def _is_inside(conference: Conference, claims: Claims) -> bool:
+def _flags(conference: Conference, room: RoomName) -> frozenset[str]:
+    """What keeps people out of a room. While nobody is in it here, what is said where it is in use, if we hear that."""
+    flags = conference.doors.rules(room).flags
+    return flags if room in conference.rooms else flags | conference.cluster.flags(room)
+
+
+def _is_inside(conference: Conference, claims: Claims, flags: frozenset[str]) -> bool:
     """Whether the identity is in the room still, here or elsewhere: who goes to another instance is not new."""
     here = conference.rooms.by_identity(claims.room, claims.identity)
-    flags = conference.doors.rules(claims.room).flags
     return here is not None or conference.cluster.is_inside(claims.room, claims.identity, flags)
 
 
@@ -152,10 +157,10 @@ def _limit(conference: Conference, socket: Socket, room: RoomName, identity: Ide
     conference.do(Verified(socket.id))
 
 
-def _check_door(conference: Conference, claims: Claims, *, free: bool) -> None:
+def _check_door(conference: Conference, claims: Claims, flags: frozenset[str], *, free: bool) -> None:
     """Bans and removals hold for everybody; a lock not for moderators, and not for who comes back while inside."""
     _check_welcome(conference, claims)
-    if conference.doors.rules(claims.room).locked and not free:
+    if "locked" in flags and not free:
         raise Refused("room_locked", "The room is locked.", close=CloseCode.TRY_LATER)
 
 

@@ -197,7 +197,7 @@ def admit(conference: Conference, room: RoomName, participant: ParticipantId, by
     entrance.check_space(conference, claims)
     waiting.forget(conference, waiter.id, "admitted")
     socket = conference.sockets[waiter.socket]
-    entrance.enter(conference, socket, claims, waiter.id, wants_all=waiter.wants_all)
+    entrance.enter(conference, socket, claims, waiter.id, wants_all=waiter.wants_all, stays=waiter.stays)
     _record(conference, "admit", room, by, claims.identity)
 
 

@@ -21,6 +21,8 @@ from .health import Check, observed
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 5.0  # seconds between an answer that did not come, or is new, and the next question
+TWICE = 2  # times in a row another address has to be said to be believed,
+FOR_A_MINUTE = 12  # and by another server than the first, which may see us by another way while that is not heard
 LOOK_EVERY = 30.0  # seconds between an answer that is as before and the next question
 
 Ask = Callable[[Sequence[Server]], Awaitable[Mapped]]
@@ -42,15 +44,15 @@ class PublicAddress:
     ) -> None:
         self.seen: Mapped | None = None
         self._servers, self._ask, self._every, self._look_every = servers, ask, every, look_every
-        self._doubted: Mapped | None = None  # another than before, said once
+        self._doubted: list[Mapped] = []  # the same answer, and another than before, as often as it was said
         self._reason = "nobody was asked yet"
 
     async def find(self) -> Mapped | None:
-        """Ask once, which takes 5 s at most. What another answer replaces has to be said twice in a row."""
+        """Ask once, which takes 5 s at most."""
         try:
             answer = await self._ask(self._servers)
         except (NotSeen, OSError) as error:
-            self._doubted = None
+            self._doubted = []
             if self._reason != str(error):
                 self._reason = str(error)
                 if self.seen is None:
@@ -61,19 +63,23 @@ class PublicAddress:
                     log.warning("Media stays announced at %s; no STUN server confirms it: %s", self.seen.public, error)
             return self.seen
         self._reason = ""
-        if self.seen in (None, answer) or self._doubted == answer:
+        if self._is_believed(answer):
             if self.seen != answer:
                 log.info("Media is announced at %s for %s", answer.public, answer.local)
-            self.seen, self._doubted = answer, None
-        else:
-            self._doubted = answer
+            self.seen, self._doubted = answer, []
         return self.seen
+
+    def _is_believed(self, answer: Mapped) -> bool:
+        if self.seen is None or self.seen == answer:
+            return True
+        self._doubted = [*self._doubted, answer] if self._doubted[-1:] == [answer] else [answer]
+        return len(self._doubted) >= (TWICE if answer.by == self.seen.by else FOR_A_MINUTE)
 
     async def keep_asking(self, learned: Callable[[Mapped], None]) -> None:
         """Ask until it is known, and then whether it is still so; `learned` gets each address that is new."""
         while True:
             before = self.seen
-            settled = before is not None and self._doubted is None
+            settled = before is not None and not self._doubted
             await asyncio.sleep(self._look_every if settled else self._every)
             try:
                 if (seen := await self.find()) is not None and seen != before:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .one_shot import OneShot
 from .report import Report
@@ -17,6 +17,7 @@ class Mapped:
 
     local: str
     public: str
+    by: str = field(default="", compare=False)  # the URL of the server that says so
 
 
 class NotSeen(Exception):
@@ -28,7 +29,7 @@ async def mapped_address(servers: Sequence[Server], one_shot: OneShot | None = N
     reports = await (one_shot or OneShot()).probe(servers)
     for report in reports:
         if report.mapped is not None and report.address is not None:
-            return Mapped(_way_to(report), report.mapped[0])
+            return Mapped(_way_to(report), report.mapped[0], report.server.url)
     raise NotSeen("; ".join(f"{report.server.url}: {report.reason}" for report in reports))
 
 

@@ -40,10 +40,11 @@ async function enter(wanted) {
     showLeft(reason);
   });
   room.addEventListener('waiting', () => {
+    if (!$('call').hidden) return; // we were in, and the call says so
     $('left').hidden = true;
     lobby.waiting();
   });
-  room.addEventListener('notice', ({ detail }) => room.state === 'waiting' && lobby.notice(detail));
+  room.addEventListener('notice', ({ detail }) => room.state === 'waiting' && $('call').hidden && lobby.notice(detail));
   call.local.publishOpened();
   try {
     await room.connect();

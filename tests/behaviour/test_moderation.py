@@ -199,6 +199,38 @@ async def test_who_waits_is_shown_what_keeps_them_out_and_no_longer_than_they_wa
     await expect(eve.get_by_role("button", name="Rejoin")).to_be_hidden()
 
 
+async def test_who_has_to_wait_in_the_middle_of_a_call_sees_the_call_and_not_the_lobby(
+    chromium: Chromium, server: RunningServer
+) -> None:
+    room = new_room()
+    eve = (await chromium.page()).playwright
+    sockets: list[WebSocketRoute] = []
+
+    def come_and_go(socket: WebSocketRoute) -> None:
+        """The first connection leads to the server; the next one is told to wait, as after a long interruption."""
+        if sockets:
+            socket.on_message(lambda text: socket.send(answer(text)))
+        else:
+            socket.connect_to_server()
+        sockets.append(socket)
+
+    def answer(text: str | bytes) -> str:
+        request: dict[str, Any] = json.loads(text)
+        if request["type"] == "resume":
+            return json.dumps({"type": "error", "code": "resume_failed", "message": "Who?", "request": "hello"})
+        return json.dumps(
+            {"type": "waiting", "participant": "p_1", "room": room, "request": request.get("request", "")}
+        )
+
+    await eve.route_web_socket("**/ws", come_and_go)
+    await eve.goto(f"{server.url}/?room={room}&name=Eve&autojoin=1")
+    await expect(eve.get_by_role("heading", name=room)).to_be_visible()
+    await sockets[0].close()
+    await expect(eve.get_by_text("a moderator has to let you in again")).to_be_visible()
+    await expect(eve.locator("#lobby")).to_be_hidden()
+    await expect(eve.locator("#call")).to_be_visible()
+
+
 async def couple(chromium: Chromium, server: RunningServer, room: str) -> tuple[Person, Person]:
     """A moderator and Ada, who see and hear each other."""
     mod = await moderator(chromium, server, room)

@@ -6,7 +6,7 @@ import pytest
 
 from signalling import control, moderation
 from signalling import messages as m
-from signalling.cluster_news import LINGERS
+from signalling.cluster_news import KNOCKS_AGAIN, LINGERS
 from signalling.commands import CloseCode, Logged
 from signalling.events import Instant, NewsHeard
 from state.model import Identity
@@ -161,7 +161,8 @@ def test_whoever_comes_before_the_first_one_could_know_of_a_lock_is_sent_out_as_
     first, second = (stays(neighbours["b"], name) for name in ("eve", "ewa"))
     neighbours.passes(0.3)
     assert [one.closed for one in (first, second)] == [CloseCode.TRY_LATER, CloseCode.TRY_LATER]
-    # And again: that they were there once does not count as having heard what holds.
+    # And again, later: that they were there once does not count as having heard what holds.
+    neighbours.passes(KNOCKS_AGAIN + 6.0)
     third = stays(neighbours["b"], "eva")
     neighbours.passes(0.3)
     assert third.closed == CloseCode.TRY_LATER
@@ -206,6 +207,24 @@ def test_what_held_in_a_room_that_went_on_elsewhere_is_forgotten_there_when_the_
         assert not bob.closed
         bob.says(m.Leave())
         neighbours.passes(2.0)
+
+
+def test_nor_does_it_pass_into_the_next_meeting_of_others() -> None:
+    neighbours = Neighbours("a", "b")
+    a, b = neighbours["a"], neighbours["b"]
+    ada = stays(a, "ada", MODERATOR)
+    neighbours.passes(0.5)
+    ada.says(m.Lock())
+    neighbours.passes(0.5)
+    ada.vanishes()
+    again = stays(b, "ada", MODERATOR)
+    neighbours.passes(2.0)
+    again.says(m.Leave())
+    neighbours.passes(1.0)
+    bob = stays(b, "bob", MODERATOR)
+    neighbours.passes(2.0)
+    assert not bob.closed
+    assert not b.conference.doors.rules(ROOM).locked
 
 
 def test_a_ban_at_another_instance_sends_away_who_waits() -> None:

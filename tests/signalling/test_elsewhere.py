@@ -8,7 +8,7 @@ import pytest
 
 from signalling import messages as m
 from signalling.tokens import Grant
-from state.model import RoomName
+from state.model import ParticipantId, RoomName
 from tests.support.neighbours import Instance, Neighbours
 from tests.support.playbook import MODERATOR, Client
 
@@ -109,6 +109,17 @@ def test_what_is_said_to_one_whose_instance_cannot_be_reached_is_refused_and_the
     neighbours.away = False
     neighbours.passes(8.0)
     assert not told(bob, m.ChatMessage)
+
+
+def test_nor_is_anything_said_to_one_whose_instance_is_not_heard() -> None:
+    neighbours, ada, bob = apart()
+    neighbours.instances.pop("b")
+    while not (known := neighbours["a"].conference.cluster.find(ROOM, ParticipantId(bob.id))) or not known.unknown:
+        neighbours.passes(0.5)
+    for request in (m.Chat(text="psst", to=bob.id), m.Remove(participant=bob.id)):
+        ada.told.clear()
+        ada.says(request)
+        ada.is_refused("elsewhere_unreachable")
 
 
 @pytest.mark.parametrize("widest", ["\U0001f600", '"', "\x01"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from signalling.public_address import PublicAddress
+from signalling.public_address import FOR_A_MINUTE, PublicAddress
 from turn_probe.mapped import Mapped, NotSeen
 from turn_probe.urls import Server, parse
 
@@ -78,6 +78,29 @@ async def test_who_is_not_answered_asks_on_whatever_went_wrong_and_says_so_once(
 async def test_another_address_is_believed_when_it_is_said_twice_in_a_row() -> None:
     stun = Stun(SEEN, MOVED, SEEN, MOVED, AWAY, MOVED, MOVED, MOVED)
     assert await learned(address_of(stun), stun) == ["192.0.2.1", "192.0.2.77"]
+
+
+async def test_what_another_server_says_while_the_first_is_silent_is_believed_after_a_minute_only() -> None:
+    inside = Mapped("10.0.0.2", "10.0.0.2", "stun:lan.example")
+    stun = Stun(SEEN, *[inside] * (FOR_A_MINUTE - 1), SEEN, *[inside] * FOR_A_MINUTE)
+    assert await learned(address_of(stun), stun) == ["192.0.2.1", "10.0.0.2"]
+
+
+async def test_it_is_asked_often_while_it_is_not_known_or_in_doubt_and_else_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("signalling.public_address.asyncio.sleep", sleep)
+    stun = Stun(AWAY, SEEN, SEEN, MOVED, MOVED, AWAY)
+    assert await learned(PublicAddress(SERVERS, stun.ask, every=5.0, look_every=30.0), stun) == [
+        "192.0.2.1",
+        "192.0.2.77",
+    ]
+    assert pauses == [5.0, 5.0, 30.0, 30.0, 5.0, 30.0, 30.0]
 
 
 async def test_a_silence_changes_nothing_and_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from signalling import messages as m
+from signalling import moderation
 from signalling.commands import CloseCode
-from state.model import RoomName
+from state.model import ParticipantId, RoomName
 from tests.support.neighbours import Instance, Neighbours
 from tests.support.playbook import MODERATOR, Client
 
@@ -94,6 +95,32 @@ def test_who_was_let_in_too_early_and_knocks_again_comes_to_where_the_moderators
     assert eve.told[-1].code == "room_locked"
     neighbours.passes(5.0)
     is_sent_on(knocks(home, wait=False), other)
+
+
+@pytest.mark.parametrize("shut", [m.WaitingRoom(on=True), m.Lock()], ids=["waiting room", "lock"])
+def test_who_is_kept_out_and_says_that_it_cannot_get_there_is_kept_out_here(shut: m.ClientMessage) -> None:
+    neighbours, home, other = instances()
+    stays(other, "mod", MODERATOR).says(shut)
+    neighbours.passes(5.0)
+    knocks(home, wait=False, stay=True)  # sent out when what holds is heard
+    neighbours.passes(1.0)
+    for _ in range(2):
+        eve = knocks(home, wait=False, stay=True)
+        assert not [message for message in eve.told if isinstance(message, m.Welcome)]
+        neighbours.passes(1.0)
+        assert not [message for message in eve.told if isinstance(message, m.Welcome)]
+
+
+def test_who_is_admitted_where_it_stays_is_left_in_peace() -> None:
+    neighbours, home, other = instances()
+    stays(other, "mod", MODERATOR)
+    eve = knocks(home, stay=True)
+    waiting = eve.hears(m.Waiting).participant
+    neighbours.passes(3.0)
+    home.moderates(lambda conference: moderation.admit(conference, ROOM, ParticipantId(waiting), "admin"))
+    neighbours.passes(5.0)
+    eve.hears(m.Welcome)
+    assert not [message for message in eve.told if isinstance(message, m.Migrate)]
 
 
 def test_nothing_is_left_of_a_room_for_which_nobody_waits_any_more() -> None:

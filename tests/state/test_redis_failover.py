@@ -217,7 +217,7 @@ async def test_a_cluster_that_lost_a_node_says_so_and_works_when_it_is_back(
     else:
         await lost.kill()
     reasons = {await outcome(write(store, (1, 2), {"x": "2"}, room=room)) for room in ROOMS[:6]}
-    assert reasons - {""}
+    assert reasons - {"", "stalled"}
     assert reasons - {"stalled"} <= {"", "timeout", "refused", "reset", "cluster_down"}
     if hangs:
         lost.cont()

@@ -138,6 +138,24 @@ test('who waits to be let in and is sent on waits there, with a token that is ne
   signal.close();
 });
 
+test('who is sent on after long waiting gives the instance there as much time as one that comes', async () => {
+  let sendOn;
+  hosts = {
+    [ENTRY]: (message, reply, close) => {
+      reply({ type: 'waiting', participant: 'p', room: 'tea', request: 'hello' });
+      sendOn = () => sendsTo('ws://two/ws')(message, reply, close);
+    },
+    'ws://two/ws': (message, reply) => setTimeout(() => welcomes('ws://two/ws')(message, reply), 2500),
+  };
+  const entered = joins();
+  await pass(60);
+  sendOn();
+  await pass(3);
+  await entered;
+  assert.deepEqual([dialled.length, signal.home], [2, 'ws://two/ws']);
+  signal.close();
+});
+
 test('who is sent in a circle asks to stay after three redirects', async () => {
   hosts = { [ENTRY]: sendsToUnlessStaying('ws://a/ws'), 'ws://a/ws': sendsTo('ws://b/ws'), 'ws://b/ws': sendsTo('ws://a/ws') };
   const entered = joins();

@@ -157,7 +157,12 @@ export class Call {
       for (const participant of [this.#room.me, ...this.#room.participants]) if (participant) this.#tiles.refresh(participant);
     });
     on('chat', (said) => this.#chat.add(said, this.#panel.page === 'chat'));
-    on('notice', ({ code, level, message }) => this.#room.state === 'waiting' || notice(code, level, message)); // there, the lobby shows it
+    on('notice', ({ code, level, message }) => {
+      if (this.#room.state !== 'waiting' || !$('call').hidden) notice(code, level, message); // else the lobby shows it
+    });
+    on('waiting', () => {
+      if (!$('call').hidden) notice('interrupted', 'warning', 'The connection was lost for long, so a moderator has to let you in again. Please wait.');
+    });
     on('publish-failed', ({ publication }) => this.local.lost(publication));
     on('permissions-changed', ({ permissions }) => {
       $('chat-input').disabled = $('chat-send').disabled = !permissions.chat;

@@ -242,7 +242,7 @@ export class Signal extends EventTarget {
     if (!this.#route.redirected(address)) return this.#lost(socket);
     this.#drop();
     this.#resumeToken = null;
-    if (this.#state === 'knocking') this.#ticket = null; // who has waited for long has an old one
+    if (this.#state === 'knocking') this.#ticket = this.#departedAt = null; // who has waited for long has an old token
     this.#emit('redirected', { url: this.#route.stop.url });
     if (this.#state === 'opening' || this.#state === 'knocking') this.#dial();
   }
