@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds; how exact the machine's times are
 BLOCK = 1.0  # seconds that the store is asked to wait for a note
 PAUSE = 0.2  # seconds between two looks at an inbox that cannot be read
+TELL_AFTER = 15  # such looks in a row
 FAREWELL = 1.0  # seconds that the end may take
 BETWEEN_STARTS = 5.0  # seconds at least between two times that the sharing starts over after a fault of ours
 
@@ -131,25 +132,26 @@ class Link:
         self._feed(partial(self.sharing.failed, pending.id, failure, time.monotonic()))
 
     async def _read(self) -> None:
-        failing = ""  # why the inbox could not be read the last time
+        failures = 0  # in a row
         while True:
             if not self.sharing.listens:
+                failures = 0
                 await asyncio.sleep(PAUSE)
                 continue
             try:
                 notes = await self._store.receive(self.sharing.record.node, BLOCK)
             except StoreError as error:
                 self.sharing.counts["inbox_failures"] += 1
-                if error.reason != failing:  # when Redis is away the circuit says so; this tells of all other trouble
+                failures += 1
+                if failures == TELL_AFTER:  # when Redis is away, the circuit is open by now, and says so
                     log.warning("What other instances say cannot be read from Redis: %s", error)
-                failing = error.reason
                 await asyncio.sleep(PAUSE)
                 continue
             except Exception:
                 self._fault()
                 await asyncio.sleep(PAUSE)
                 continue
-            failing = ""
+            failures = 0
             if notes:
                 self._feed(partial(self.sharing.received, notes, time.monotonic()))
 

@@ -162,10 +162,15 @@ async def test_a_fault_in_who_hears_the_news_loses_no_other_news() -> None:
         assert one.faults >= len(heard) >= 2
 
 
-async def test_an_inbox_that_cannot_be_read_is_told_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_inbox_that_cannot_be_read_is_told_once_and_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PAUSE", 0.01)
     async with linked() as one:
         one.store.forbids_reading = True
         await eventually(lambda: one.sharing.counts["inbox_failures"] > 2)
+        assert "cannot be read" not in caplog.text  # it may be over in a moment
+        await eventually(lambda: one.sharing.counts["inbox_failures"] > 2 * link_module.TELL_AFTER)
         one.store.forbids_reading = False
         failures = one.sharing.counts["inbox_failures"]
         await asyncio.sleep(0.3)
