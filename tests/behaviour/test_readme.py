@@ -55,7 +55,7 @@ async def test_in_five_minutes_two_people_call_each_other_on_a_page_of_ones_own(
     command = ["bash", "-euc", script]
     environment = {"MAKEFLAGS": ""}
     async with running_program(
-        command, tmp_path, lambda program: "AuraLink is ready" in program.log, environment=environment
+        command, tmp_path, lambda program: "AuraLink is ready" in program.log, within=30.0, environment=environment
     ) as program:
         links = re.findall(rf"^http://localhost:{pages}/#\S+$", program.log, re.MULTILINE)
         ada, grace = [await chromium.page(link) for link in links]
@@ -77,6 +77,7 @@ async def test_two_people_meet_who_come_to_two_instances(chromium: Chromium, tmp
             ["bash", "-euc", f"cd {shlex.quote(str(ROOT))}\n{script}"],
             tmp_path,
             lambda program: answers(one) and answers(two),
+            within=30.0,  # four programs start, three of them at once, beside other tests
             environment={"MAKEFLAGS": ""},
         ) as program:
             links = re.findall(r"^http://localhost:\d+/#token=\S+$", program.log, re.MULTILINE)
