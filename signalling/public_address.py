@@ -21,8 +21,9 @@ from .health import Check, observed
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 5.0  # seconds between an answer that did not come, or is new, and the next question
-TWICE = 2  # times in a row another address has to be said to be believed,
-FOR_A_MINUTE = 12  # and by another server than the first, which may see us by another way while that is not heard
+# How often in a row another address has to be said to be believed: by the server that told the one before, and by
+# another, which may see us by another way. At ASK_EVERY the latter takes a minute.
+AGREEING, AGREEING_OTHERS = 2, 12
 LOOK_EVERY = 30.0  # seconds between an answer that is as before and the next question
 
 Ask = Callable[[Sequence[Server]], Awaitable[Mapped]]
@@ -73,7 +74,7 @@ class PublicAddress:
         if self.seen is None or self.seen == answer:
             return True
         self._doubted = [*self._doubted, answer] if self._doubted[-1:] == [answer] else [answer]
-        return len(self._doubted) >= (TWICE if answer.by == self.seen.by else FOR_A_MINUTE)
+        return len(self._doubted) >= (AGREEING if answer.by == self.seen.by else AGREEING_OTHERS)
 
     async def keep_asking(self, learned: Callable[[Mapped], None]) -> None:
         """Ask until it is known, and then whether it is still so; `learned` gets each address that is new."""

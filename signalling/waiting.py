@@ -117,10 +117,12 @@ def send_on(conference: Conference, room: RoomName) -> None:
     if room in conference.rooms or not conference.cluster.elsewhere(room):
         return
     url = conference.cluster.meeting_place(room)
-    for waiter in of_room(conference, room) if url else []:
+    if url is None:
+        return
+    for waiter in of_room(conference, room):
         if not waiter.stays:
             forget(conference, waiter.id, "left")
-            conference.redirect(waiter.socket, url or "")
+            conference.redirect(waiter.socket, url)
 
 
 def sweep(conference: Conference) -> None:

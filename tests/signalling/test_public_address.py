@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from signalling.public_address import FOR_A_MINUTE, PublicAddress
+from signalling.public_address import AGREEING_OTHERS, PublicAddress
 from turn_probe.mapped import Mapped, NotSeen
 from turn_probe.urls import Server, parse
 
@@ -82,7 +82,7 @@ async def test_another_address_is_believed_when_it_is_said_twice_in_a_row() -> N
 
 async def test_what_another_server_says_while_the_first_is_silent_is_believed_after_a_minute_only() -> None:
     inside = Mapped("10.0.0.2", "10.0.0.2", "stun:lan.example")
-    stun = Stun(SEEN, *[inside] * (FOR_A_MINUTE - 1), SEEN, *[inside] * FOR_A_MINUTE)
+    stun = Stun(SEEN, *[inside] * (AGREEING_OTHERS - 1), SEEN, *[inside] * AGREEING_OTHERS)
     assert await learned(address_of(stun), stun) == ["192.0.2.1", "10.0.0.2"]
 
 
